@@ -1,1 +1,25 @@
-//! chat-domain.
+//! The vocabulary and the rules of care-chat: values that are checked once and then trusted.
+//!
+//! * A **conversation** has exactly two [`Participant`]s, one per side, and a gap-free sequence of
+//!   messages ([`Seq`] from 1).
+//! * A **message** is immutable but for its receipts, which only move forward.
+//! * Everything belongs to one **app** ([`AppId`]); no rule ever looks across two.
+//!
+//! What is deliberately absent: I/O, clocks, randomness, serialisation. Wire types are in
+//! `chat-proto` and `dialects`, rows in `chat-store`.
+
+mod conversation;
+mod error;
+mod id;
+mod message;
+mod page;
+mod timestamp;
+mod user;
+
+pub use conversation::{Conversation, Participant, Subject};
+pub use error::{BoxError, ChatError, ErrorKind};
+pub use id::{AppId, ClientKey, ConversationId, MessageId, Seq, SubjectId, UserId};
+pub use message::{Attachment, Content, Draft, Message, MessageKind, Receipt};
+pub use page::{Direction, PageRequest};
+pub use timestamp::Timestamp;
+pub use user::{Dialect, Role, User};

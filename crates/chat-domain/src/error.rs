@@ -1,0 +1,167 @@
+//! What can go wrong, named once for every edge.
+
+/// Any error, once nobody is left who would branch on its type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The closed set of failure classes that cross a process boundary.
+///
+/// Callers branch on the kind; people read the message. A new variant changes what clients and
+/// dashboards can meet, so it needs a decision record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named after what the contract calls them")]
+pub enum ErrorKind {
+    Invalid,
+    Unauthenticated,
+    Unauthorized,
+    NotFound,
+    Conflict,
+    TooLarge,
+    RateLimited,
+    Unavailable,
+    Internal,
+}
+
+impl ErrorKind {
+    /// Returns the stable code that clients see in `error {code}`.
+    ///
+    /// A bug of ours is `unavailable` to a client: retrying with the same key is safe.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Unauthenticated => "unauthorized",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "unavailable",
+        }
+    }
+}
+
+/// A failed chat operation. `Display` is fit for the client; sources are for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    /// An identifier is malformed.
+    #[error("{0} is not valid")]
+    InvalidId(&'static str),
+    /// A request could not be decoded.
+    #[error("invalid request: {0}")]
+    Malformed(&'static str),
+    /// A role the app does not know.
+    #[error("unknown role")]
+    UnknownRole,
+    /// A message type that does not exist or that users cannot send.
+    #[error("unknown message type")]
+    UnknownMessageType,
+    /// Nothing is left of the text after trimming.
+    #[error("content must not be empty")]
+    ContentEmpty,
+    /// The text is longer than the app allows.
+    #[error("content must be at most {max_chars} characters")]
+    ContentTooLong {
+        /// The limit, in Unicode scalar values.
+        max_chars: usize,
+    },
+    /// The text holds U+0000, which Postgres cannot store.
+    #[error("content must not contain a NUL character")]
+    ContentHasNul,
+    /// A file or image message without its file.
+    #[error("fileUrl is required for this message type")]
+    FileMissing,
+    /// A file URL that is no web address, or is too long.
+    #[error("fileUrl is not valid")]
+    InvalidFileUrl,
+    /// A page that is too long, too deep or not a page.
+    #[error("limit or offset is out of range")]
+    InvalidPage,
+
+    /// No valid token.
+    #[error("not authenticated")]
+    Unauthenticated,
+    /// The caller takes no part in the conversation.
+    #[error("not a participant of this conversation")]
+    NotParticipant,
+    /// The caller's role or identity does not allow it.
+    #[error("{0}")]
+    Forbidden(&'static str),
+
+    /// There is no such conversation.
+    #[error("Conversation not found")]
+    ConversationNotFound,
+    /// There is no such booking.
+    #[error("Booking not found")]
+    BookingNotFound,
+    /// There is no such user.
+    #[error("User not found")]
+    UserNotFound,
+
+    /// The same key was used for another content.
+    #[error("clientMessageId was already used for another message")]
+    KeyReused,
+    /// Somebody else changed it first.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// More than the receiver takes.
+    #[error("{0} is too large")]
+    TooLarge(&'static str),
+    /// Too many requests.
+    #[error("rate limit exceeded")]
+    RateLimited {
+        /// When a retry may succeed, in milliseconds.
+        retry_after_ms: u64,
+    },
+
+    /// Another service answered with this failure.
+    #[error("{message}")]
+    Remote {
+        /// Its class.
+        kind: ErrorKind,
+        /// Its message, fit for the client.
+        message: String,
+    },
+    /// A dependency did not answer in time.
+    #[error("{dependency} is temporarily unavailable")]
+    Unavailable {
+        /// The dependency, as the dashboards name it.
+        dependency: &'static str,
+        /// What the client library said.
+        #[source]
+        source: BoxError,
+    },
+    /// A bug, or stored data that breaks an invariant.
+    #[error("internal error")]
+    Internal(#[source] BoxError),
+}
+
+impl ChatError {
+    /// Returns the class of this failure.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidId(_)
+            | Self::Malformed(_)
+            | Self::UnknownRole
+            | Self::UnknownMessageType
+            | Self::ContentEmpty
+            | Self::ContentTooLong { .. }
+            | Self::ContentHasNul
+            | Self::FileMissing
+            | Self::InvalidFileUrl
+            | Self::InvalidPage => ErrorKind::Invalid,
+            Self::Unauthenticated => ErrorKind::Unauthenticated,
+            Self::NotParticipant | Self::Forbidden(_) => ErrorKind::Unauthorized,
+            Self::ConversationNotFound | Self::BookingNotFound | Self::UserNotFound => {
+                ErrorKind::NotFound
+            }
+            Self::KeyReused | Self::Conflict(_) => ErrorKind::Conflict,
+            Self::TooLarge(_) => ErrorKind::TooLarge,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::Remote { kind, .. } => *kind,
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}

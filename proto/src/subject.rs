@@ -1,0 +1,133 @@
+//! NATS subjects. They are spelled here and nowhere else.
+//!
+//! `chat.v1.<class>.…`, identifiers last. Ids of users may hold dots, `*` and `>`, so they appear only
+//! as a hash. `hh`, the first byte of that hash in hex, is the future key of a NATS cell.
+
+use std::fmt::Write as _;
+
+use chat_domain::{AppId, ConversationId, MessageId, UserId};
+use sha2::{Digest as _, Sha256};
+
+/// The queue group in which chat-stores share requests.
+pub const STORE_QUEUE: &str = "chat-store";
+
+/// Everything that is asked of chat-stores.
+pub const RPC_ALL: &str = "chat.v1.rpc.>";
+
+/// What can be asked of a chat-store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is described at its message in rpc.proto")]
+pub enum Rpc {
+    OpenSession,
+    GetConversation,
+    Heads,
+    Append,
+    Range,
+    Sync,
+    Receive,
+}
+
+impl Rpc {
+    /// Every request there is.
+    pub const ALL: [Self; 7] = [
+        Self::OpenSession,
+        Self::GetConversation,
+        Self::Heads,
+        Self::Append,
+        Self::Range,
+        Self::Sync,
+        Self::Receive,
+    ];
+
+    /// Returns `<entity>.<verb>`, which is also the name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenSession => "users.open",
+            Self::GetConversation => "conversations.get",
+            Self::Heads => "conversations.heads",
+            Self::Append => "messages.append",
+            Self::Range => "messages.range",
+            Self::Sync => "messages.sync",
+            Self::Receive => "messages.receive",
+        }
+    }
+}
+
+/// Builds the subject of a request about `key` (a conversation or a user, as text).
+#[must_use]
+pub fn rpc(request: Rpc, key: &str) -> String {
+    format!("chat.v1.rpc.{}.{}", hash_prefix(key), request.name())
+}
+
+/// Reads the request off a subject; `None` for one that this release does not know.
+#[must_use]
+pub fn parse_rpc(subject: &str) -> Option<Rpc> {
+    let (_hh, name) = subject.strip_prefix("chat.v1.rpc.")?.split_once('.')?;
+    Rpc::ALL.into_iter().find(|request| request.name() == name)
+}
+
+/// Builds the subject of everything that concerns one user's sockets.
+#[must_use]
+pub fn user(app: &AppId, user: &UserId) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(app.as_str());
+    hasher.update([0]);
+    hasher.update(user.as_str());
+    let token = hex(&hasher.finalize()[..16]);
+    format!("chat.v1.usr.{}.{token}", &token[..2])
+}
+
+/// Builds the text under which a conversation's requests are spread.
+#[must_use]
+pub fn conversation_key(conversation: ConversationId) -> String {
+    format!("{:03x}", MessageId::shard(conversation))
+}
+
+fn hash_prefix(key: &str) -> String {
+    hex(&Sha256::digest(key)[..1])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_finds_its_way_back() {
+        for request in Rpc::ALL {
+            assert_eq!(parse_rpc(&rpc(request, "some.*.key")), Some(request));
+        }
+        assert_eq!(parse_rpc("chat.v1.rpc.00.messages.unheard"), None);
+        assert_eq!(parse_rpc("elsewhere"), None);
+    }
+
+    #[test]
+    fn odd_user_ids_cannot_reach_other_subjects() {
+        let app = AppId::new("consult").unwrap();
+
+        for id in ["a.b", "*", ">", "a b", "é"] {
+            let subject = user(&app, &UserId::new(id).unwrap());
+            assert_eq!(subject.split('.').count(), 5, "{subject}");
+            assert!(!subject.contains(['*', '>', ' ']), "{subject}");
+        }
+    }
+
+    #[test]
+    fn users_of_two_apps_never_share_a_subject() {
+        let id = UserId::new("42").unwrap();
+
+        let subjects = ["a", "b"].map(|app| user(&AppId::new(app).unwrap(), &id));
+
+        assert_ne!(subjects[0], subjects[1]);
+    }
+}
