@@ -1,0 +1,97 @@
+//! What a client asks for, whichever dialect it spoke.
+
+use std::fmt;
+
+use chat_domain::{Attachment, ClientKey, ConversationId, MessageId, MessageKind, Seq};
+
+/// A decoded event of a client.
+///
+/// Who asks is not part of it: that is the connection's user, and payloads that name another one
+/// were rejected. It never prints a message or a token.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Enter a conversation's room, for its typing and read events.
+    Join {
+        /// The room.
+        conversation: ConversationId,
+    },
+    /// Leave a room.
+    Leave {
+        /// The room.
+        conversation: ConversationId,
+    },
+    /// Append a message.
+    Send(Send),
+    /// Typing started or stopped.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// False for a stop.
+        active: bool,
+    },
+    /// Mark messages of others as read.
+    MarkRead {
+        /// The conversation they are in.
+        conversation: ConversationId,
+        /// 1 to 500 ids, as they came: possibly foreign, unknown or repeated.
+        ids: Vec<MessageId>,
+    },
+    /// Ask for what was missed.
+    Sync {
+        /// The last place seen, for each of 1 to 100 conversations.
+        since: Vec<(ConversationId, Seq)>,
+    },
+    /// Extend the session with a newer token.
+    RefreshToken {
+        /// Unchecked, as it came.
+        token: String,
+    },
+}
+
+impl Command {
+    /// The most messages that one [`Command::MarkRead`] names.
+    pub const MAX_READ_IDS: usize = 500;
+    /// The most conversations that one [`Command::Sync`] names.
+    pub const MAX_SYNCED: usize = 100;
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Join { conversation } => write!(f, "Join({conversation})"),
+            Self::Leave { conversation } => write!(f, "Leave({conversation})"),
+            Self::Send(send) => send.fmt(f),
+            Self::Typing {
+                conversation,
+                active,
+            } => write!(f, "Typing({conversation}, active: {active})"),
+            Self::MarkRead { conversation, ids } => {
+                write!(f, "MarkRead({conversation}, n_ids: {})", ids.len())
+            }
+            Self::Sync { since } => f.debug_tuple("Sync").field(since).finish(),
+            Self::RefreshToken { .. } => f.write_str("RefreshToken([redacted])"),
+        }
+    }
+}
+
+/// A message that a client wants to send. The content is not checked against the app's limits:
+/// that is [`chat_domain::Content::new`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Send {
+    /// The id of the conversation, or of what it is about (a booking, the other user).
+    pub target: String,
+    /// The type of the message.
+    pub kind: MessageKind,
+    /// The text, which may be empty beside an attachment.
+    pub text: String,
+    /// The file it points to.
+    pub attachment: Option<Attachment>,
+    /// The client's own id of the message, when it gave one.
+    pub client_key: Option<ClientKey>,
+}
+
+impl fmt::Debug for Send {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Send({}, {:?}, [redacted])", self.target, self.kind)
+    }
+}

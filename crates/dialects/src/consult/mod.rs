@@ -1,0 +1,16 @@
+//! The consult dialect: consultant and patient, one conversation per booking, namespace `/chat`.
+//!
+//! Calls are not part of it yet.
+
+mod body;
+mod decode;
+mod encode;
+mod payload;
+
+pub use body::{ConversationBody, MessageBody, PostedBody};
+pub use decode::decode;
+pub use encode::{
+    Synced, auth_refreshed, error, failure, joined_conversation, left_conversation,
+    marked_as_read, message_delivered, message_sent, messages_read, new_message, rejected, resync,
+    sync_result, user_stopped_typing, user_typing,
+};
