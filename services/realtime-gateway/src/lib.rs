@@ -1,1 +1,3 @@
 //! realtime-gateway.
+
+pub mod transport;
