@@ -1,2 +1,92 @@
-//! Entry point.
-fn main() {}
+//! Load generator and benchmarks. `cargo xtask bench` starts a system and runs this against it.
+//!
+//! Every figure is printed beside a yardstick that was measured in the same run, since machines
+//! differ. It opens sockets only to the addresses in the endpoints file.
+
+mod client;
+mod endpoints;
+mod idle;
+mod latency;
+mod machine;
+mod peak;
+mod report;
+mod users;
+mod yardstick;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{endpoints::Endpoints, report::Report};
+
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version, about)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures a running system and prints a table of figures.
+    Bench(BenchArgs),
+    /// Accepts connections and does nothing with them: what a socket costs at the least.
+    #[command(hide = true)]
+    HoldSockets,
+}
+
+#[derive(Debug, clap::Args)]
+struct BenchArgs {
+    /// The file that `cargo xtask up --endpoints` wrote.
+    #[arg(long)]
+    endpoints: PathBuf,
+    /// Idle authenticated sockets to hold on the first gateway. The limit on open files must allow
+    /// as many here and there.
+    #[arg(long, default_value_t = 15_000)]
+    sockets: usize,
+    /// Conversations that carry the messages, each between two sockets on two gateways.
+    #[arg(long, default_value_t = 200)]
+    conversations: usize,
+    /// Messages a second while latency is measured.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// What measures the append function alone: the built example `append_yardstick`.
+    #[arg(long)]
+    append_yardstick: PathBuf,
+    /// Where to write the figures as JSON, too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Bench(args) => bench(&args).await,
+        Command::HoldSockets => yardstick::hold_sockets().await,
+    }
+}
+
+async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let endpoints = Endpoints::load(&args.endpoints)?;
+    let mut report = Report::new();
+
+    report.progress("making conversations");
+    let pairs = users::pairs(&endpoints, args.conversations).await?;
+
+    report.progress("latency at a fixed rate");
+    latency::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
+
+    report.progress("the append function alone");
+    let alone = yardstick::append_function(&args.append_yardstick, &endpoints, args.seconds)?;
+    report.progress("peak rate, end to end");
+    peak::measure(&mut report, &endpoints, &pairs, args.seconds, &alone).await?;
+
+    report.progress("idle sockets");
+    idle::measure(&mut report, &endpoints, args.sockets).await?;
+
+    report.finish(args.json.as_deref())
+}

@@ -1,0 +1,136 @@
+//! A Socket.IO client over WebSocket: as little as a load generator needs.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context as _, bail, ensure};
+use socketio_protocol::ws::{Decoder, Message, OpCode, client};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Any mask will do: it guards old proxies against scripts in browsers, and there is neither here.
+const MASK: [u8; 4] = [0x5a; 4];
+/// The longest message that the generator reads, in bytes.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// One connected socket on `/chat`.
+pub(crate) struct Client {
+    stream: TcpStream,
+    decoder: Decoder,
+    received: VecDeque<String>,
+}
+
+impl Client {
+    /// Connects to `http://host:port` and joins the namespace with `token`.
+    pub(crate) async fn connect(url: &str, token: &str) -> anyhow::Result<Self> {
+        let address = url
+            .strip_prefix("http://")
+            .context("only http:// is supported")?;
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let request = format!(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {address}\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+
+        let head = read_head(&mut stream).await?;
+        ensure!(
+            head.starts_with("HTTP/1.1 101"),
+            "the upgrade was refused: {head}"
+        );
+        let decoder = Decoder::for_client(MAX_MESSAGE);
+        let mut client = Self {
+            stream,
+            decoder,
+            received: VecDeque::new(),
+        };
+
+        let open = client.next().await?;
+        ensure!(
+            open.starts_with('0'),
+            "expected the open packet, got {open}"
+        );
+        client
+            .write(&format!("40/chat,{{\"token\":\"{token}\"}}"))
+            .await?;
+        let connected = client.next().await?;
+        ensure!(
+            connected.starts_with("40/chat,"),
+            "the token was refused: {connected}"
+        );
+        Ok(client)
+    }
+
+    /// Emits an event; `arguments` is the JSON behind its name.
+    pub(crate) async fn emit(&mut self, event: &str, arguments: &str) -> anyhow::Result<()> {
+        self.write(&format!("42/chat,[\"{event}\",{arguments}]"))
+            .await
+    }
+
+    /// Returns the next packet that is no ping; answers those.
+    ///
+    /// Cancelling it loses nothing: what was read is kept.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<String> {
+        loop {
+            while let Some(packet) = self.received.pop_front() {
+                if packet != "2" {
+                    return Ok(packet);
+                }
+                self.write("3").await?;
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Waits for the server's next ping and answers it.
+    pub(crate) async fn answer_one_ping(&mut self) -> anyhow::Result<()> {
+        loop {
+            while let Some(packet) = self.received.pop_front() {
+                if packet == "2" {
+                    return self.write("3").await;
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn read(&mut self) -> anyhow::Result<()> {
+        // On the stack only while it is used: ten thousand waiting clients need no buffer.
+        self.stream.readable().await?;
+        let mut buffer = [0; 16 * 1024];
+        let n = match self.stream.try_read(&mut buffer) {
+            Ok(0) => bail!("the server closed the connection"),
+            Ok(n) => n,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let received = &mut self.received;
+        let mut closed = false;
+        let read = buffer.get_mut(..n).unwrap_or_default();
+        self.decoder.decode(read, |message| match message {
+            Message::Text(text) => received.push_back(text.to_owned()),
+            Message::Close(_) => closed = true,
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => {}
+        })?;
+        ensure!(!closed, "the server closed the WebSocket");
+        Ok(())
+    }
+
+    async fn write(&mut self, packet: &str) -> anyhow::Result<()> {
+        let frame = client::frame(OpCode::Text, packet.as_bytes(), MASK);
+        Ok(self.stream.write_all(&frame).await?)
+    }
+}
+
+/// Reads up to the blank line, byte by byte: what follows belongs to the WebSocket.
+async fn read_head(stream: &mut TcpStream) -> anyhow::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        ensure!(head.len() < 8_192, "the server's answer does not end");
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}

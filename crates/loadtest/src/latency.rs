@@ -1,0 +1,147 @@
+//! From one socket through the commit to the other side's socket, at a fixed rate.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use hdrhistogram::Histogram;
+use tokio::time::{MissedTickBehavior, interval_at, timeout_at};
+
+use crate::{client::Client, endpoints::Endpoints, report::Report, users::Pair};
+
+/// Marks the sending time in the content, in nanoseconds since the run began.
+const MARK: &str = "\"content\":\"t:";
+/// How long stragglers are waited for.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Sends `rate` messages a second over all `pairs` together; sender and receiver are on two gateways.
+pub(crate) async fn measure(
+    report: &mut Report,
+    endpoints: &Endpoints,
+    pairs: &[Pair],
+    rate: u32,
+    seconds: u64,
+) -> anyhow::Result<()> {
+    let epoch = Instant::now();
+    let start = tokio::time::Instant::now() + Duration::from_secs(3);
+    let period = Duration::from_secs(1) * u32::try_from(pairs.len())? / rate;
+    let end = start + Duration::from_secs(seconds);
+
+    let mut runs = Vec::new();
+    for (n, pair) in pairs.iter().enumerate() {
+        let [near, far] = sides(endpoints, n)?;
+        let sender = Client::connect(near, &pair.patient.token).await?;
+        let receiver = Client::connect(far, &pair.consultant.token).await?;
+        let first = start + period * u32::try_from(n)? / u32::try_from(pairs.len())?;
+        let conversation = pair.conversation.clone();
+        let sent = tokio::spawn(send(sender, conversation, epoch, first, period, end));
+        let arrivals = tokio::spawn(receive(receiver, epoch, end + GRACE));
+        runs.push((sent, arrivals));
+    }
+
+    let mut latency = Histogram::<u64>::new(3)?;
+    let (mut n_sent, mut n_received) = (0, 0);
+    for (sent, arrivals) in runs {
+        n_sent += sent.await??;
+        let histogram = arrivals.await??;
+        n_received += histogram.len();
+        latency.add(histogram)?;
+    }
+    report.add(
+        &format!("socket -> commit -> other gateway's socket at {rate} msg/s, fsync on"),
+        format!(
+            "p50 {:.1} ms, p99 {:.1} ms",
+            quantile(&latency, 0.5),
+            quantile(&latency, 0.99)
+        ),
+        format!("budget p50 5 ms, p99 25 ms; {n_received} of {n_sent} arrived"),
+    );
+    Ok(())
+}
+
+/// Returns the gateways of the two ends of the `n`th pair: two, where there are two.
+pub(crate) fn sides(endpoints: &Endpoints, n: usize) -> anyhow::Result<[&str; 2]> {
+    let gateways = &endpoints.gateways;
+    let pick = |n: usize| {
+        gateways
+            .get(n % gateways.len().max(1))
+            .map(|gateway| gateway.url.as_str())
+    };
+    Ok([
+        pick(n).context("no gateway is running")?,
+        pick(n + 1).context("no gateway is running")?,
+    ])
+}
+
+async fn send(
+    mut client: Client,
+    conversation: String,
+    epoch: Instant,
+    first: tokio::time::Instant,
+    period: Duration,
+    end: tokio::time::Instant,
+) -> anyhow::Result<u64> {
+    let mut ticks = interval_at(first, period);
+    // Late messages go out at once: a slow server must not slow the clock it is measured with.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut sent = 0;
+    loop {
+        tokio::select! {
+            at = ticks.tick() => {
+                if end <= at {
+                    break;
+                }
+                // Counted from when it was due, so that waiting in here shows too.
+                let due = at.into_std().saturating_duration_since(epoch).as_nanos();
+                let message = format!(
+                    "{{\"conversationId\":\"{conversation}\",\"content\":\"t:{due}\",\"senderType\":\"patient\"}}"
+                );
+                client.emit("send_message", &message).await?;
+                sent += 1;
+            }
+            packet = client.next() => check(&packet?)?,
+        }
+    }
+    // Keeps the socket open until the receiver has seen the last of it.
+    let deadline = end + GRACE;
+    while let Ok(packet) = timeout_at(deadline, client.next()).await {
+        check(&packet?)?;
+    }
+    Ok(sent)
+}
+
+/// Fails on an error event: a run with refused messages measures nothing.
+pub(crate) fn check(packet: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !packet.starts_with("42/chat,[\"error\""),
+        "the server answered {packet}"
+    );
+    Ok(())
+}
+
+async fn receive(
+    mut client: Client,
+    epoch: Instant,
+    deadline: tokio::time::Instant,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut latency = Histogram::new(3)?;
+    while let Ok(packet) = timeout_at(deadline, client.next()).await {
+        let packet = packet?;
+        let now = u64::try_from(epoch.elapsed().as_nanos())?;
+        check(&packet)?;
+        let Some((_, rest)) = packet.split_once(MARK) else {
+            continue;
+        };
+        let due: u64 = rest
+            .split('"')
+            .next()
+            .context("a mark without end")?
+            .parse()?;
+        latency.record(now.saturating_sub(due) / 1_000)?;
+    }
+    Ok(latency)
+}
+
+/// Returns a quantile of microseconds, in milliseconds.
+fn quantile(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    Duration::from_micros(histogram.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,104 @@
+//! What the figures are held against: the same work without the system around it.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a child process tells its port on standard output"
+)]
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{endpoints::Endpoints, machine};
+
+/// What the append function reaches without services, NATS and sockets.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AppendRate {
+    pub(crate) batched_per_second: f64,
+}
+
+/// Runs the example that calls the append function from SQL, on the same server.
+pub(crate) fn append_function(
+    program: &Path,
+    endpoints: &Endpoints,
+    seconds: u64,
+) -> anyhow::Result<AppendRate> {
+    let output = Command::new(program)
+        .args(["--seconds", &seconds.to_string()])
+        .env("DATABASE_URL", &endpoints.postgres.url)
+        .output()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).context("the append yardstick printed no JSON")
+}
+
+/// Accepts connections on a port that it prints, one waiting task each, until it is killed.
+pub(crate) async fn hold_sockets() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            // Nobody writes: it waits until the peer goes away.
+            let _ = stream.readable().await;
+        });
+    }
+}
+
+/// Measures what a socket and a task cost a process that does nothing with them.
+pub(crate) async fn bytes_per_held_socket(count: usize) -> anyhow::Result<u64> {
+    let mut child = Held::start()?;
+    let address = child.address()?;
+
+    let _warm = TcpStream::connect(&address).await?;
+    let before = machine::resident_bytes(child.0.id())?;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        sockets.push(TcpStream::connect(&address).await?);
+    }
+    let after = machine::resident_bytes(child.0.id())?;
+    Ok(after.saturating_sub(before) / u64::try_from(count)?.max(1))
+}
+
+/// The process that holds sockets; it ends with this value.
+struct Held(Child);
+
+impl Held {
+    fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe()?;
+        let child = Command::new(program)
+            .arg("hold-sockets")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        Ok(Self(child))
+    }
+
+    fn address(&mut self) -> anyhow::Result<String> {
+        let stdout = self
+            .0
+            .stdout
+            .take()
+            .context("the yardstick has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It is gone already, or it is ours to end: nothing to do about a failure.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
