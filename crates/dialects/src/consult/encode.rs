@@ -1,8 +1,7 @@
 //! Facts of the domain as the events that clients of this dialect hear.
 
 use chat_domain::{
-    ChatError, Conversation, ConversationId, ErrorKind, Message, MessageId, Role, Seq, Timestamp,
-    UserId,
+    ChatError, Conversation, ConversationId, Message, MessageId, Role, Seq, Timestamp, UserId,
 };
 use serde::Serialize;
 
@@ -261,9 +260,10 @@ pub fn error(message: &str, code: &str, event: Option<&str>) -> ServerEvent {
 /// Encodes a failed operation.
 #[must_use]
 pub fn failure(failure: &ChatError, event: Option<&str>) -> ServerEvent {
-    let retry_after_ms = match failure {
-        ChatError::RateLimited { retry_after_ms } => Some(*retry_after_ms),
-        _ => None,
+    let retry_after_ms = if let ChatError::RateLimited { retry_after_ms } = failure {
+        Some(*retry_after_ms)
+    } else {
+        None
     };
     ServerEvent::new(
         "error",
@@ -279,6 +279,9 @@ pub fn failure(failure: &ChatError, event: Option<&str>) -> ServerEvent {
 /// Encodes that an event was not taken.
 #[must_use]
 pub fn rejected(rejection: &Rejection) -> ServerEvent {
-    let code = ErrorKind::code(rejection.kind);
-    error(&rejection.message, code, Some(rejection.event))
+    error(
+        &rejection.message,
+        rejection.kind.code(),
+        Some(rejection.event),
+    )
 }

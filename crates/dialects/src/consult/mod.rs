@@ -10,7 +10,7 @@ mod payload;
 pub use body::{ConversationBody, MessageBody, PostedBody};
 pub use decode::decode;
 pub use encode::{
-    Synced, auth_refreshed, error, failure, joined_conversation, left_conversation,
-    marked_as_read, message_delivered, message_sent, messages_read, new_message, rejected, resync,
-    sync_result, user_stopped_typing, user_typing,
+    Synced, auth_refreshed, error, failure, joined_conversation, left_conversation, marked_as_read,
+    message_delivered, message_sent, messages_read, new_message, rejected, resync, sync_result,
+    user_stopped_typing, user_typing,
 };

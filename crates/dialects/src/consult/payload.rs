@@ -72,7 +72,10 @@ impl<'a> Payload<'a> {
     }
 
     /// Returns the value of `field`, if it has one.
-    pub(super) fn value<T: DeserializeOwned>(&self, field: Field<'_>) -> Result<Option<T>, Rejection> {
+    pub(super) fn value<T: DeserializeOwned>(
+        &self,
+        field: Field<'_>,
+    ) -> Result<Option<T>, Rejection> {
         field
             .map(|json| serde_json::from_str(json.get()))
             .transpose()

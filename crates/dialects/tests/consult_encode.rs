@@ -1,0 +1,134 @@
+//! Freezes the JSON of every event of the consult dialect.
+
+use chat_domain::{
+    AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, ErrorKind,
+    Message, MessageId, MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, UserId,
+};
+use dialects::{
+    Rejection, ServerEvent,
+    consult::{self, Synced},
+};
+use uuid::uuid;
+
+const CONVERSATION: ConversationId = ConversationId(uuid!("0199a7de-0000-7000-8000-000000000001"));
+const MESSAGE: MessageId = MessageId(uuid!("0199a7de-0001-7000-8000-000000000002"));
+const NOON: Timestamp = Timestamp(1_768_392_000_000);
+
+#[test]
+fn every_event_keeps_its_json() {
+    let (conversation, message) = (conversation(), message());
+    let user = UserId::new("22222222-2222-4222-8222-222222222222").unwrap();
+    let synced = Synced {
+        conversation: &conversation,
+        messages: std::slice::from_ref(&message),
+        more: true,
+    };
+
+    for event in [
+        consult::joined_conversation(CONVERSATION),
+        consult::left_conversation(CONVERSATION),
+        consult::new_message(&message, &conversation),
+        consult::message_sent(&message, &conversation),
+        consult::user_typing(CONVERSATION, &user, Role::Patient),
+        consult::user_stopped_typing(CONVERSATION, &user),
+        consult::marked_as_read(&[MESSAGE]),
+        consult::messages_read(CONVERSATION, &[MESSAGE]),
+        consult::message_delivered(CONVERSATION, &[MESSAGE], &user, NOON),
+        consult::sync_result(&[synced]),
+        consult::resync(&[(CONVERSATION, Seq(9))]),
+        consult::auth_refreshed(NOON),
+    ] {
+        insta::assert_snapshot!(event.name.replace(':', "_"), pretty(&event));
+    }
+}
+
+#[test]
+fn every_error_keeps_its_json() {
+    let rejection = Rejection {
+        message: "Missing required fields".to_owned(),
+        kind: ErrorKind::Invalid,
+        event: "send_message",
+    };
+    let rate_limited = ChatError::RateLimited {
+        retry_after_ms: 250,
+    };
+    let hidden = ChatError::Internal("SELECT secret".into());
+
+    for (name, event) in [
+        ("error_rejected", consult::rejected(&rejection)),
+        (
+            "error_token_expired",
+            consult::error("Token expired", "token_expired", None),
+        ),
+        (
+            "error_rate_limited",
+            consult::failure(&rate_limited, Some("typing_start")),
+        ),
+        ("error_internal", consult::failure(&hidden, None)),
+    ] {
+        insta::assert_snapshot!(name, pretty(&event));
+    }
+}
+
+#[test]
+fn an_ack_wraps_the_event() {
+    assert_eq!(
+        consult::left_conversation(CONVERSATION).to_ack(),
+        format!(r#"{{"event":"left_conversation","data":{{"conversationId":"{CONVERSATION}"}}}}"#),
+    );
+}
+
+#[test]
+fn a_message_with_a_file_names_it() {
+    let file = Attachment::new("https://files.example/a.pdf", Some("a.pdf")).unwrap();
+    let message = Message {
+        content: Content::stored(MessageKind::File, String::new(), Some(file)),
+        client_key: Some(ClientKey::new("k-1").unwrap()),
+        delivered_at: Some(Timestamp(NOON.0 + 1)),
+        read_at: Some(Timestamp(NOON.0 + 2)),
+        ..message()
+    };
+
+    let event = consult::new_message(&message, &conversation());
+
+    insta::assert_snapshot!("new_message_with_file", pretty(&event));
+}
+
+fn pretty(event: &ServerEvent) -> String {
+    let value: serde_json::Value = serde_json::from_str(&event.json).unwrap();
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+fn conversation() -> Conversation {
+    let participant = |id, role| Participant {
+        user: UserId::new(id).unwrap(),
+        role,
+    };
+    Conversation {
+        id: CONVERSATION,
+        app: AppId::new("jiggy").unwrap(),
+        subject: Subject::Booking(SubjectId::new("33333333-3333-4333-8333-333333333333").unwrap()),
+        participants: [
+            participant("11111111-1111-4111-8111-111111111111", Role::Consultant),
+            participant("22222222-2222-4222-8222-222222222222", Role::Patient),
+        ],
+        last_seq: Seq(1),
+        created_at: Timestamp(NOON.0 - 60_000),
+        updated_at: NOON,
+    }
+}
+
+fn message() -> Message {
+    Message {
+        id: MESSAGE,
+        conversation: CONVERSATION,
+        seq: Seq(1),
+        sender: UserId::new("22222222-2222-4222-8222-222222222222").unwrap(),
+        sender_role: Role::Patient,
+        client_key: None,
+        content: Content::stored(MessageKind::Text, "Hello <\"doctor\">\r\n".to_owned(), None),
+        created_at: NOON,
+        delivered_at: None,
+        read_at: None,
+    }
+}
