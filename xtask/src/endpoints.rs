@@ -1,0 +1,36 @@
+//! The endpoints file: what runs where, as JSON, for tests and tools.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::{
+    json,
+    secret,
+    servers::{Server, Servers},
+};
+
+/// Writes `members` as one object, whole or not at all: whoever waits for the file can read it.
+///
+/// # Errors
+///
+/// When the file can't be written.
+pub(crate) fn write(file: &Path, members: Vec<(&str, String)>) -> Result<()> {
+    secret::write_private(file, &format!("{}\n", json::object(members)))
+}
+
+/// The members that describe the servers.
+pub(crate) fn of_servers(servers: &Servers) -> Vec<(&'static str, String)> {
+    vec![
+        ("postgres", of_server(&servers.postgres)),
+        ("nats", of_server(&servers.nats)),
+        ("redis", of_server(&servers.redis)),
+    ]
+}
+
+fn of_server(server: &Server) -> String {
+    json::object([
+        ("url", json::string(&server.url)),
+        ("pid", server.running.pid().to_string()),
+    ])
+}
