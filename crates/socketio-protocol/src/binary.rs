@@ -224,3 +224,136 @@ impl<'de> Visitor<'de> for Walk {
         Ok(Seen::Other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{packet, proptest::json};
+
+    const MAX_BYTES: usize = 100;
+
+    fn start(text: &str) -> Result<Progress, BinaryError> {
+        Reassembly::start(&Packet::parse(text).unwrap(), MAX_BYTES)
+    }
+
+    fn pending(progress: Progress) -> Reassembly {
+        match progress {
+            Progress::Pending(reassembly) => reassembly,
+            Progress::Complete(packet) => panic!("nothing is missing from {packet:?}"),
+        }
+    }
+
+    fn complete(progress: Progress) -> BinaryPacket {
+        match progress {
+            Progress::Complete(packet) => packet,
+            Progress::Pending(reassembly) => panic!("something is missing from {reassembly:?}"),
+        }
+    }
+
+    #[test]
+    fn a_packet_is_complete_with_its_last_attachment() {
+        let text = r#"52-/chat,7["a",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]"#;
+
+        let first = pending(start(text).unwrap()).push(b"one").unwrap();
+        let whole = complete(pending(first).push(b"two").unwrap());
+
+        assert_eq!(whole.attachments, ["one", "two"]);
+        assert_eq!(whole.packet().kind, PacketType::BinaryEvent);
+        assert_eq!(whole.packet().namespace, "/chat");
+        assert_eq!(whole.packet().ack_id, Some(7));
+        assert_eq!(whole.packet().event().unwrap().args.len(), 2);
+    }
+
+    #[test]
+    fn a_packet_without_attachments_is_complete_at_once() {
+        assert_eq!(complete(start(r#"50-["a"]"#).unwrap()).attachments.len(), 0);
+    }
+
+    #[test]
+    fn a_placeholder_names_an_attachment_of_its_packet() {
+        for num in [
+            "1",
+            "-1",
+            "\"0\"",
+            "\"__proto__\"",
+            "0.5",
+            "1e9",
+            "null",
+            "{}",
+            "18446744073709551616",
+        ] {
+            let text = format!(r#"51-["a",[{{"b":{{"num":{num},"_placeholder":true}}}}]]"#);
+
+            assert_eq!(
+                start(&text).unwrap_err(),
+                BinaryError::InvalidPlaceholder,
+                "{num}"
+            );
+        }
+        let without_num = r#"61-3[{"_placeholder":true}]"#;
+        assert_eq!(
+            start(without_num).unwrap_err(),
+            BinaryError::InvalidPlaceholder
+        );
+    }
+
+    #[test]
+    fn an_object_that_only_resembles_a_placeholder_is_left_alone() {
+        let text = r#"51-["a",{"_placeholder":false,"num":9},{"_placeholder":1},{"num":"x"}]"#;
+
+        assert!(start(text).is_ok());
+    }
+
+    #[test]
+    fn attachments_are_bounded_together() {
+        let first = pending(start(r#"52-["a"]"#).unwrap())
+            .push(&[0; 60])
+            .unwrap();
+
+        let second = pending(first).push(&[0; 41]);
+
+        assert_eq!(second.unwrap_err(), BinaryError::TooBig);
+    }
+
+    #[test]
+    fn a_packet_of_text_has_no_attachments() {
+        assert_eq!(start(r#"2["a"]"#).unwrap_err(), BinaryError::NotBinary);
+    }
+
+    #[test]
+    fn an_echo_is_what_came() {
+        let text = r#"51-4["a",{"_placeholder":true,"num":0}]"#;
+        let whole = complete(pending(start(text).unwrap()).push(b"x").unwrap());
+        let event = whole.packet().event().unwrap();
+        let args: Vec<&str> = event.args.iter().map(|arg| arg.get()).collect();
+
+        let echo = packet::encode_binary_event("/", Some(4), "a", &args, whole.attachments.len());
+
+        assert_eq!(echo, text);
+    }
+
+    proptest! {
+        #[test]
+        fn placeholders_are_judged_as_by_reading_the_whole(arg in json(), n in 0..3_usize) {
+            let text = format!(r#"5{n}-["a",{arg}]"#);
+
+            let verdict = start(&text).is_ok();
+
+            prop_assert_eq!(verdict, is_sound(&arg, n));
+        }
+    }
+
+    fn is_sound(json: &Value, n: usize) -> bool {
+        let is_placeholder = json.get("_placeholder") == Some(&Value::Bool(true));
+        let num = json.get("num").and_then(Value::as_u64);
+        (!is_placeholder || num.is_some_and(|num| num < n as u64))
+            && match json {
+                Value::Array(items) => items.iter().all(|item| is_sound(item, n)),
+                Value::Object(pairs) => pairs.values().all(|value| is_sound(value, n)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+            }
+    }
+}

@@ -82,3 +82,19 @@ impl CloseReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_frame_is_a_transport_error_and_a_bad_packet_a_parse_error() {
+        let frame = ProtocolError::from(ws::WsError::InvalidUtf8);
+        let packet = ProtocolError::from(PacketError::UnknownType);
+
+        assert_eq!(frame.close_reason(), CloseReason::TransportError);
+        assert_eq!(frame.close_code(), ws::CloseCode::INVALID_PAYLOAD);
+        assert_eq!(packet.close_reason(), CloseReason::ParseError);
+        assert_eq!(packet.close_code(), ws::CloseCode::PROTOCOL_ERROR);
+    }
+}

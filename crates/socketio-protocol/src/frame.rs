@@ -77,3 +77,46 @@ impl From<&engine::Packet<'_>> for Frame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::iter;
+
+    use super::*;
+
+    #[test]
+    fn a_text_frame_holds_the_packet_behind_its_header() {
+        let frame = Frame::text(r#"2["a"]"#);
+
+        assert_eq!(&frame.ws()[..], b"\x81\x0742[\"a\"]");
+        assert_eq!(frame.packet(), br#"42["a"]"#);
+        assert!(!frame.is_binary());
+    }
+
+    #[test]
+    fn a_binary_frame_has_no_prefix() {
+        let frame = Frame::binary(&[1, 2]);
+
+        assert_eq!(&frame.ws()[..], [0x82, 2, 1, 2]);
+        assert_eq!(frame.packet(), [1, 2]);
+        assert!(frame.is_binary());
+    }
+
+    #[test]
+    fn the_packet_is_found_behind_a_header_of_any_length() {
+        for len in [0, 125, 126, 65_535, 65_536] {
+            let attachment: Vec<u8> = iter::repeat_n(9, len).collect();
+
+            assert_eq!(Frame::binary(&attachment).packet(), attachment);
+        }
+    }
+
+    #[test]
+    fn a_clone_shares_the_bytes() {
+        let frame = Frame::text("2[]");
+
+        let clone = frame.clone();
+
+        assert_eq!(clone.ws().as_ptr(), frame.ws().as_ptr());
+    }
+}

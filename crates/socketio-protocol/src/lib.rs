@@ -15,14 +15,18 @@
 //! [Socket.IO]: https://github.com/socketio/socket.io-protocol
 
 pub mod binary;
+pub mod connection;
 pub mod engine;
 pub mod error;
 pub mod frame;
 pub mod packet;
+#[cfg(any(test, feature = "test-util"))]
+pub mod proptest;
 pub mod ws;
 
 pub use crate::{
     binary::{BinaryPacket, Reassembly},
+    connection::Connection,
     error::{CloseReason, ProtocolError},
     frame::Frame,
     packet::{Packet, PacketType},

@@ -46,3 +46,28 @@ mod millis {
         u64::deserialize(from).map(Duration::from_millis)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_has_exactly_the_five_keys() {
+        let open = OpenPacket {
+            sid: "a.b".to_owned(),
+            upgrades: vec![Transport::Websocket],
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_millis(200),
+            max_payload: 1_000_000,
+        };
+
+        let json = open.to_json();
+
+        let expected = concat!(
+            r#"{"sid":"a.b","upgrades":["websocket"],"#,
+            r#""pingInterval":25000,"pingTimeout":200,"maxPayload":1000000}"#,
+        );
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<OpenPacket>(&json).unwrap(), open);
+    }
+}

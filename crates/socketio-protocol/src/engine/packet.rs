@@ -108,3 +108,58 @@ impl<'a> Packet<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Frame;
+
+    #[test]
+    fn each_packet_is_read_as_it_is_written() {
+        let packets = [
+            Packet::Open("{}"),
+            Packet::Close,
+            Packet::Ping("probe"),
+            Packet::Pong("probe"),
+            Packet::Message("2[\"a\"]"),
+            Packet::Upgrade,
+            Packet::Noop,
+        ];
+
+        for packet in packets {
+            let frame = Frame::from(&packet);
+            let text = str::from_utf8(frame.packet()).unwrap();
+
+            assert_eq!(Packet::parse_text(text), Ok(packet.clone()));
+            assert_eq!(Packet::parse_record(text), Ok(packet));
+        }
+    }
+
+    #[test]
+    fn a_packet_has_a_known_type() {
+        assert_eq!(Packet::parse_text(""), Err(PacketError::Empty));
+        assert_eq!(Packet::parse_text("abc"), Err(PacketError::UnknownType));
+        assert_eq!(Packet::parse_text("7"), Err(PacketError::UnknownType));
+        assert_eq!(Packet::parse_text("\u{664}"), Err(PacketError::UnknownType));
+    }
+
+    #[test]
+    fn a_bare_packet_has_no_data() {
+        for text in ["1x", "5x", "6x"] {
+            assert_eq!(Packet::parse_text(text), Err(PacketError::UnexpectedData));
+        }
+    }
+
+    #[test]
+    fn base64_is_for_polling_alone() {
+        let binary = Packet::Binary(vec![1, 2, 3, 4].into());
+
+        assert_eq!(Packet::parse_record("bAQIDBA=="), Ok(binary.clone()));
+        assert_eq!(Packet::parse_record("bAQIDBA"), Ok(binary));
+        assert_eq!(Packet::parse_record("b?"), Err(PacketError::InvalidBase64));
+        assert_eq!(
+            Packet::parse_text("bAQIDBA=="),
+            Err(PacketError::UnknownType)
+        );
+    }
+}

@@ -47,3 +47,65 @@ pub fn encode<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Bytes {
     }
     body.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[test]
+    fn packets_come_out_in_the_order_of_the_body() {
+        let packets = decode(b"4a\x1ebAQ==\x1e3", 3).unwrap();
+
+        let expected = [
+            Packet::Message("a"),
+            Packet::Binary(vec![1].into()),
+            Packet::Pong(""),
+        ];
+        assert_eq!(packets, expected);
+    }
+
+    #[test]
+    fn the_number_of_packets_is_bounded() {
+        assert_eq!(decode(b"4\x1e4\x1e4", 2), Err(PacketError::TooManyPackets));
+    }
+
+    #[test]
+    fn one_bad_packet_spoils_the_body() {
+        assert_eq!(decode(b"", 9), Err(PacketError::Empty));
+        assert_eq!(decode(b"4a\x1e", 9), Err(PacketError::Empty));
+        assert_eq!(decode(b"4a\x1eabc", 9), Err(PacketError::UnknownType));
+        assert_eq!(decode(b"4\xFF", 9), Err(PacketError::InvalidUtf8));
+    }
+
+    #[test]
+    fn nothing_to_send_is_an_empty_body() {
+        assert_eq!(encode([]), Bytes::new());
+    }
+
+    proptest! {
+        #[test]
+        fn decode_undoes_encode(packets in vec(packet(), 1..16)) {
+            let frames: Vec<Frame> = packets.iter().map(Frame::from).collect();
+
+            let body = encode(&frames);
+
+            prop_assert_eq!(decode(&body, 16), Ok(packets));
+        }
+
+        #[test]
+        fn decode_never_panics(body in vec(any::<u8>(), 0..64)) {
+            let _ = decode(&body, 8);
+        }
+    }
+
+    fn packet() -> impl Strategy<Value = Packet<'static>> {
+        prop_oneof![
+            Just(Packet::Close),
+            Just(Packet::Ping("")),
+            Just(Packet::Message("2[\"a\"]")),
+            vec(any::<u8>(), 0..40).prop_map(|data| Packet::Binary(data.into())),
+        ]
+    }
+}

@@ -157,3 +157,106 @@ fn hex_digit(byte: u8) -> Option<u8> {
         .to_digit(16)
         .and_then(|digit| u8::try_from(digit).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_handshake_has_no_sid() {
+        let expected = Query {
+            transport: Transport::Polling,
+            sid: None,
+        };
+
+        assert_eq!(
+            Query::parse("EIO=4&transport=polling&t=x1"),
+            Ok(expected.clone())
+        );
+        assert_eq!(Query::parse("EIO=4&transport=polling&sid="), Ok(expected));
+    }
+
+    #[test]
+    fn a_sid_may_be_percent_encoded() {
+        let query = Query::parse("sid=r1%2eabc&transport=websocket&EIO=4").unwrap();
+
+        assert_eq!(query.transport, Transport::Websocket);
+        assert_eq!(query.sid.as_deref(), Some("r1.abc"));
+    }
+
+    #[test]
+    fn the_transport_is_checked_before_the_version() {
+        assert_eq!(Query::parse(""), Err(QueryError::UnknownTransport));
+        assert_eq!(Query::parse("EIO=4"), Err(QueryError::UnknownTransport));
+        assert_eq!(
+            Query::parse("transport=abc"),
+            Err(QueryError::UnknownTransport)
+        );
+        assert_eq!(
+            Query::parse("transport=polling"),
+            Err(QueryError::UnsupportedVersion)
+        );
+        assert_eq!(
+            Query::parse("transport=polling&EIO=3"),
+            Err(QueryError::UnsupportedVersion)
+        );
+    }
+
+    #[test]
+    fn a_parameter_comes_once_and_well_encoded() {
+        let query = |sid: &str| format!("EIO=4&transport=polling&sid={sid}");
+
+        for sid in ["a&sid=b", "%", "%4", "%zz", "%+1", "%FF"] {
+            assert_eq!(Query::parse(&query(sid)), Err(QueryError::BadRequest));
+        }
+    }
+
+    #[test]
+    fn refusals_read_as_those_of_the_reference_server() {
+        let bodies = [
+            (
+                QueryError::UnknownTransport,
+                r#"{"code":0,"message":"Transport unknown"}"#,
+            ),
+            (
+                QueryError::UnknownSid,
+                r#"{"code":1,"message":"Session ID unknown"}"#,
+            ),
+            (
+                QueryError::BadHandshakeMethod,
+                r#"{"code":2,"message":"Bad handshake method"}"#,
+            ),
+            (
+                QueryError::BadRequest,
+                r#"{"code":3,"message":"Bad request"}"#,
+            ),
+            (QueryError::Forbidden, r#"{"code":4,"message":"Forbidden"}"#),
+            (
+                QueryError::UnsupportedVersion,
+                r#"{"code":5,"message":"Unsupported protocol version"}"#,
+            ),
+        ];
+
+        for (error, body) in bodies {
+            assert_eq!(error.body(), body);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_sid_survives_percent_encoding(sid in any::<String>()) {
+            let encoded: String = sid.bytes().map(|byte| format!("%{byte:02X}")).collect();
+
+            let decoded = percent_decode(&encoded);
+
+            prop_assert_eq!(decoded.as_deref(), Some(&*sid));
+        }
+
+        #[test]
+        fn parse_never_panics(query in "(EIO|transport|sid|[=&%4]|polling|\\PC){0,12}") {
+            let _ = Query::parse(&query);
+        }
+    }
+}

@@ -10,6 +10,8 @@
 mod encode;
 mod event;
 mod json;
+#[cfg(test)]
+mod tests;
 
 use serde_json::value::RawValue;
 

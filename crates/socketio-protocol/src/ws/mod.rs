@@ -10,6 +10,8 @@ pub mod client;
 mod decoder;
 mod error;
 mod header;
+#[cfg(test)]
+mod tests;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -47,30 +49,4 @@ pub fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
 #[must_use]
 pub fn close_frame(code: CloseCode) -> Bytes {
     frame(OpCode::Close, &code.get().to_be_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_accept_key_is_that_of_the_rfc() {
-        let accept = accept_key("dGhlIHNhbXBsZSBub25jZQ==");
-
-        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-
-    #[test]
-    fn a_server_frame_is_not_masked() {
-        let frame = frame(OpCode::Text, b"Hello");
-
-        assert_eq!(&frame[..], b"\x81\x05Hello");
-    }
-
-    #[test]
-    fn a_close_frame_carries_its_code() {
-        let frame = close_frame(CloseCode::TOO_BIG);
-
-        assert_eq!(&frame[..], [0x88, 2, 0x03, 0xf1]);
-    }
 }
