@@ -27,21 +27,14 @@ pub struct PageRequest {
 impl PageRequest {
     /// The longest page.
     pub const MAX_LIMIT: u32 = 200;
-    /// The deepest offset; keyset paging has no such bound.
-    pub const MAX_OFFSET: u32 = 10_000;
 
     /// Checks a request.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::InvalidPage`] when `limit` is not in 1..=200 or an offset is too deep.
+    /// Returns [`ChatError::InvalidPage`] when `limit` is not in 1..=200.
     pub const fn new(direction: Direction, limit: u32) -> Result<Self, ChatError> {
         if limit == 0 || limit > Self::MAX_LIMIT {
-            return Err(ChatError::InvalidPage);
-        }
-        if let Direction::Newest { offset } = direction
-            && offset > Self::MAX_OFFSET
-        {
             return Err(ChatError::InvalidPage);
         }
         Ok(Self { direction, limit })
