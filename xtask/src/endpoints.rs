@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::{
-    json,
-    secret,
+    json, secret,
     servers::{Server, Servers},
 };
 

@@ -30,7 +30,11 @@ const SKIPPED: [&str; 3] = ["libllvm", "libz3", "llvm"];
 /// # Errors
 ///
 /// Says which programs are missing and how to get them.
-pub(crate) fn find_or_fetch(tools: &[Tool], places: &Places, install: bool) -> Result<Vec<Program>> {
+pub(crate) fn find_or_fetch(
+    tools: &[Tool],
+    places: &Places,
+    install: bool,
+) -> Result<Vec<Program>> {
     let missing = missing(tools, places);
     if !missing.is_empty() {
         get(&missing, places, install)?;
@@ -59,7 +63,11 @@ fn missing(tools: &[Tool], places: &Places) -> Vec<Tool> {
 }
 
 fn get(tools: &[Tool], places: &Places, install: bool) -> Result<()> {
-    let packages: Vec<_> = tools.iter().flat_map(|tool| tool.packages()).copied().collect();
+    let packages: Vec<_> = tools
+        .iter()
+        .flat_map(|tool| tool.packages())
+        .copied()
+        .collect();
     let has_apt = Path::new("/usr/bin/apt-get").exists() && Path::new("/usr/bin/dpkg-deb").exists();
     if cfg!(target_os = "macos") {
         let formulae: Vec<_> = tools.iter().map(|tool| tool.formula()).collect();
@@ -82,8 +90,16 @@ fn get(tools: &[Tool], places: &Places, install: bool) -> Result<()> {
         return Ok(());
     }
     places.check_disk()?;
-    let packages: Vec<_> = tools.iter().flat_map(|tool| tool.packages()).copied().collect();
-    println!("fetching {} into {}", packages.join(", "), places.dev.display());
+    let packages: Vec<_> = tools
+        .iter()
+        .flat_map(|tool| tool.packages())
+        .copied()
+        .collect();
+    println!(
+        "fetching {} into {}",
+        packages.join(", "),
+        places.dev.display()
+    );
     Apt::new(places)?.unpack(&packages)?;
     for tool in tools {
         let mark = find::fetched_mark(tool, places);
@@ -148,7 +164,9 @@ impl Apt {
         ] {
             command.args(["-o", &option]);
         }
-        command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .env("DEBIAN_FRONTEND", "noninteractive");
         command
     }
 
@@ -186,7 +204,10 @@ impl Apt {
 
     /// Downloads what is not there yet and returns all archives, each known to be whole.
     fn download(&self, closure: &BTreeSet<String>) -> Result<Vec<PathBuf>> {
-        let wanted: Vec<_> = closure.iter().map(|package| self.archive(package)).collect();
+        let wanted: Vec<_> = closure
+            .iter()
+            .map(|package| self.archive(package))
+            .collect();
         let arriving = self.archives.join("arriving");
         for attempt in 1..=2 {
             let _ = fs::remove_dir_all(&arriving); // Left by a run that was cut off, or not there.
@@ -200,7 +221,10 @@ impl Apt {
                 return Ok(wanted);
             }
             let mut command = self.command("apt-get");
-            command.arg("download").args(&lacking).current_dir(&arriving);
+            command
+                .arg("download")
+                .args(&lacking)
+                .current_dir(&arriving);
             if let Err(error) = process::output(&mut command) {
                 if attempt == 1 {
                     continue;
@@ -234,7 +258,8 @@ impl Apt {
     }
 
     fn archive(&self, package: &str) -> PathBuf {
-        self.archives.join(format!("{}.deb", package.replace(['/', ':'], "_")))
+        self.archives
+            .join(format!("{}.deb", package.replace(['/', ':'], "_")))
     }
 }
 
@@ -268,13 +293,25 @@ mod tests {
         let line = "Inst redis-tools (5:7.0.15-1~deb12u5 Debian:12.11/stable [amd64]) []";
         let upgrade = "Inst libssl3 [3.0.15-1] (3.0.17-1~deb12u2 Debian-Security:12 [amd64])";
 
-        assert_eq!(planned(line).as_deref(), Some("redis-tools=5:7.0.15-1~deb12u5"));
-        assert_eq!(planned(upgrade).as_deref(), Some("libssl3=3.0.17-1~deb12u2"));
+        assert_eq!(
+            planned(line).as_deref(),
+            Some("redis-tools=5:7.0.15-1~deb12u5")
+        );
+        assert_eq!(
+            planned(upgrade).as_deref(),
+            Some("libssl3=3.0.17-1~deb12u2")
+        );
     }
 
     #[test]
     fn other_lines_and_the_compiler_of_postgres_are_left_out() {
-        assert_eq!(planned("Conf redis-tools (5:7.0.15-1 Debian:12 [amd64])"), None);
-        assert_eq!(planned("Inst libllvm14 (1:14.0.6-12 Debian:12 [amd64])"), None);
+        assert_eq!(
+            planned("Conf redis-tools (5:7.0.15-1 Debian:12 [amd64])"),
+            None
+        );
+        assert_eq!(
+            planned("Inst libllvm14 (1:14.0.6-12 Debian:12 [amd64])"),
+            None
+        );
     }
 }

@@ -156,7 +156,12 @@ fn system_folders(tool: Tool) -> Vec<PathBuf> {
     folders.extend(postgres_folders(Path::new("/usr/lib/postgresql")));
     for prefix in ["/opt/homebrew", "/usr/local"] {
         folders.push(Path::new(prefix).join("bin"));
-        folders.push(Path::new(prefix).join("opt").join(tool.formula()).join("bin"));
+        folders.push(
+            Path::new(prefix)
+                .join("opt")
+                .join(tool.formula())
+                .join("bin"),
+        );
     }
     folders
 }
@@ -227,10 +232,16 @@ mod tests {
     #[test]
     fn every_server_states_its_version_in_its_own_way() {
         for (text, expected) in [
-            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", (15, 18)),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)",
+                (15, 18),
+            ),
             ("postgres (PostgreSQL) 18beta1", (18, 0)),
             ("nats-server: v2.9.10", (2, 9)),
-            ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1", (7, 0)),
+            (
+                "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.2.1",
+                (7, 0),
+            ),
             ("HAProxy version 2.6.12-1+deb12u3 2025/10/03", (2, 6)),
             ("v20.19.0", (20, 19)),
         ] {

@@ -48,6 +48,9 @@ mod tests {
     fn objects_and_arrays_nest() {
         let list = array(["1".to_owned(), string("x")]);
 
-        assert_eq!(object([("a", list), ("b", "{}".to_owned())]), r#"{"a":[1,"x"],"b":{}}"#);
+        assert_eq!(
+            object([("a", list), ("b", "{}".to_owned())]),
+            r#"{"a":[1,"x"],"b":{}}"#
+        );
     }
 }

@@ -2,12 +2,19 @@
 //!
 //! Has next to no dependencies, so that it is compiled in seconds and can prepare the servers while
 //! cargo builds the services. It holds no logic of the product.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
 
+mod apps;
 mod cli;
+mod demo;
 mod endpoints;
 mod fetch;
 mod find;
+mod http;
 mod json;
 mod lock;
 mod places;
@@ -16,6 +23,10 @@ mod process;
 mod run_dir;
 mod secret;
 mod servers;
+mod services;
+mod system;
+mod tail;
+mod token;
 mod up;
 mod user;
 
@@ -42,6 +53,8 @@ fn run() -> Result<ExitCode> {
     process::watch_signals()?;
     let places = places::Places::find()?;
     match command.as_str() {
+        "token" => token::print(args, &places)?,
+        "up" => up::up(args, &places)?,
         "servers" => up::servers(args, &places)?,
         other => anyhow::bail!("unknown command {other:?}; see `cargo xtask --help`"),
     }

@@ -93,6 +93,9 @@ mod tests {
 
         let error = public(port).unwrap_err().to_string();
 
-        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+        assert!(
+            error.contains(&port.to_string()) && error.contains("--port"),
+            "{error}"
+        );
     }
 }

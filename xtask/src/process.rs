@@ -83,13 +83,18 @@ pub(crate) fn become_tied(arguments: &[String]) -> Result<()> {
     };
     // Credentials first: changing them clears the signal.
     if let Some(user) = User::from_argument(user) {
-        let (uid, gid) = (process::Uid::from_raw(user.uid), process::Gid::from_raw(user.gid));
+        let (uid, gid) = (
+            process::Uid::from_raw(user.uid),
+            process::Gid::from_raw(user.gid),
+        );
         thread::set_thread_groups(&[gid])?;
         thread::set_thread_res_gid(gid, gid, gid)?;
         thread::set_thread_res_uid(uid, uid, uid)?;
     }
     process::set_parent_process_death_signal(Some(Signal::TERM))?;
-    let alive = process::getppid().map(Pid::as_raw_nonzero).map(|pid| pid.to_string());
+    let alive = process::getppid()
+        .map(Pid::as_raw_nonzero)
+        .map(|pid| pid.to_string());
     if alive.as_ref() != Some(parent) {
         bail!("xtask is gone");
     }
@@ -127,7 +132,8 @@ impl Running {
         log: &Path,
         stop_signal: Signal,
     ) -> Result<Self> {
-        let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let output =
+            File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdout(output.try_clone()?).stderr(output);
         let child = command
             .spawn()
@@ -175,7 +181,11 @@ impl Running {
             }
             if Instant::now() > deadline {
                 let seconds = patience.as_secs();
-                bail!("{} is not ready after {seconds} s{}", self.name, self.last_words());
+                bail!(
+                    "{} is not ready after {seconds} s{}",
+                    self.name,
+                    self.last_words()
+                );
             }
             std::thread::sleep(POLL);
         }
@@ -307,7 +317,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot start {}", program.display()))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed ({}): {}", program.display(), output.status, complaint.trim());
+        bail!(
+            "{} failed ({}): {}",
+            program.display(),
+            output.status,
+            complaint.trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

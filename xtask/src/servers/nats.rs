@@ -32,11 +32,7 @@ pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Resul
     program.prepare(&mut command).arg("--config").arg(&config);
     let mut running = Running::start("nats", command, &run.log("nats"), Signal::TERM)?;
     running.wait_until(PATIENCE, || {
-        answers(
-            monitor,
-            "GET /healthz HTTP/1.0\r\n\r\n",
-            "HTTP/1.0 200",
-        )
+        answers(monitor, "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.0 200")
     })?;
     Ok(Server {
         url: format!("nats://127.0.0.1:{port}"),

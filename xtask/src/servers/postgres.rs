@@ -100,7 +100,13 @@ fn create(
     let mut command = quiet(&program.neighbour("initdb"), user);
     command.arg("--pgdata").arg(&half_made);
     command.args(["--username", NAME, "--auth", "scram-sha-256"]);
-    command.args(["--locale", "C.UTF-8", "--encoding", "UTF8", "--no-instructions"]);
+    command.args([
+        "--locale",
+        "C.UTF-8",
+        "--encoding",
+        "UTF8",
+        "--no-instructions",
+    ]);
     command.arg("--pwfile").arg(&password_file);
     process::output(&mut command).context("the database could not be created")?;
     fs::remove_file(&password_file)?;
@@ -117,7 +123,10 @@ fn create(
         input.write_all(format!("CREATE DATABASE {NAME}\n").as_bytes())?;
     }
     let status = single.wait()?;
-    ensure!(status.success(), "the database could not be created ({status})");
+    ensure!(
+        status.success(),
+        "the database could not be created ({status})"
+    );
     fs::rename(&half_made, data)?;
     Ok(())
 }
@@ -162,9 +171,17 @@ mod tests {
     fn postgres_is_ready_when_its_own_state_says_so() {
         let state = std::env::temp_dir().join(format!("xtask-ready-{}", std::process::id()));
 
-        fs::write(&state, "17\n/data\n1\n5432\n/run\n127.0.0.1\n  9 0\nstarting\n").unwrap();
+        fs::write(
+            &state,
+            "17\n/data\n1\n5432\n/run\n127.0.0.1\n  9 0\nstarting\n",
+        )
+        .unwrap();
         assert!(!is_ready(&state, "17"));
-        fs::write(&state, "17\n/data\n1\n5432\n/run\n127.0.0.1\n  9 0\nready   \n").unwrap();
+        fs::write(
+            &state,
+            "17\n/data\n1\n5432\n/run\n127.0.0.1\n  9 0\nready   \n",
+        )
+        .unwrap();
         assert!(is_ready(&state, "17"));
         assert!(!is_ready(&state, "18"));
 

@@ -1,0 +1,228 @@
+//! Our own services: how they are built and started.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use crate::{
+    http, json,
+    places::Places,
+    ports::Ports,
+    process::{self, Running, Task},
+    run_dir::RunDir,
+};
+
+/// How long a service may take to start: it waits for its servers and, the store, for migrations.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bursts that load tests and demos need; production's defaults are stricter.
+const DEVELOPMENT_LIMITS: [(&str, &str); 0] = [];
+
+/// Cargo's profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Starts to build both services; their progress goes to the terminal.
+///
+/// # Errors
+///
+/// When there is no C compiler, or cargo can't be started.
+pub(crate) fn build(places: &Places, profile: Profile) -> Result<Task> {
+    let mut command = cargo(places);
+    command.args([
+        "build",
+        "--package",
+        "chat-store",
+        "--package",
+        "realtime-gateway",
+    ]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    check_compiler()?;
+    Task::start(command)
+}
+
+/// A cargo that works on this workspace and dies with xtask.
+pub(crate) fn cargo(places: &Places) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = process::tied(cargo, None);
+    command.current_dir(&places.workspace);
+    command
+}
+
+/// Makes sure that there is a C compiler, for linking and for the TLS library.
+///
+/// # Errors
+///
+/// Says what to install.
+pub(crate) fn check_compiler() -> Result<()> {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let works = Command::new(&compiler)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    ensure!(
+        works.is_ok_and(|status| status.success()),
+        "no C compiler: `{}` does not run. Install one: `apt-get install build-essential` on Debian \
+         and Ubuntu, `xcode-select --install` on macOS",
+        compiler.display(),
+    );
+    Ok(())
+}
+
+/// What all replicas of a run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) profile: Profile,
+    pub(crate) apps_file: PathBuf,
+    pub(crate) service_token: String,
+    pub(crate) deployment_key: String,
+    pub(crate) database_url: String,
+    pub(crate) nats_url: String,
+    pub(crate) redis_url: String,
+}
+
+/// A replica of one of our services.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// Its process.
+    pub(crate) running: Running,
+    /// Serves clients.
+    pub(crate) port: u16,
+    /// Serves health and metrics.
+    pub(crate) admin_port: u16,
+    /// Serves other services; the store's alone.
+    pub(crate) internal_port: Option<u16>,
+}
+
+impl Service {
+    /// Starts replica `name` of the store, without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// When the program can't be started.
+    pub(crate) fn store(
+        name: &str,
+        places: &Places,
+        run: &RunDir,
+        ports: &mut Ports,
+        shared: &Shared,
+    ) -> Result<Self> {
+        let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
+        let mut command = service("chat-store", places, shared);
+        command
+            .env("STORE_LISTEN", loopback(port))
+            .env("STORE_ADMIN_LISTEN", loopback(admin_port))
+            .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
+            .env("DATABASE_URL", &shared.database_url)
+            .env("CHAT_SERVICE_TOKEN", &shared.service_token);
+        Ok(Self {
+            running: Running::start(name, command, &run.log(name), Signal::TERM)?,
+            port,
+            admin_port,
+            internal_port: Some(internal_port),
+        })
+    }
+
+    /// Starts replica `name` of the gateway, without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// When the program can't be started.
+    pub(crate) fn gateway(
+        name: &str,
+        places: &Places,
+        run: &RunDir,
+        ports: &mut Ports,
+        shared: &Shared,
+    ) -> Result<Self> {
+        let (port, admin_port) = (ports.take()?, ports.take()?);
+        let mut command = service("realtime-gateway", places, shared);
+        command
+            .env("GATEWAY_LISTEN", loopback(port))
+            .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
+            .env("GATEWAY_REPLICA", name)
+            .env("REDIS_URL", &shared.redis_url)
+            .env("CHAT_DEPLOYMENT_KEY", &shared.deployment_key)
+            .envs(DEVELOPMENT_LIMITS);
+        Ok(Self {
+            running: Running::start(name, command, &run.log(name), Signal::TERM)?,
+            port,
+            admin_port,
+            internal_port: None,
+        })
+    }
+
+    /// Waits until it is ready to serve.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or is not ready in time; shows the end of its log.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
+        let port = self.admin_port;
+        self.running.wait_until(PATIENCE, || {
+            http::request(port, "GET", "/readyz", None, "").is_ok_and(|answer| answer.status == 200)
+        })
+    }
+
+    /// How clients reach it.
+    pub(crate) fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// Health and metrics.
+    pub(crate) fn admin_url(&self) -> String {
+        url(self.admin_port)
+    }
+
+    /// Its member of the endpoints file.
+    pub(crate) fn to_json(&self) -> String {
+        let internal = self
+            .internal_port
+            .map(|port| ("internal_url", json::string(&url(port))));
+        json::object(
+            [
+                ("url", json::string(&self.url())),
+                ("admin_url", json::string(&self.admin_url())),
+                ("pid", self.running.pid().to_string()),
+            ]
+            .into_iter()
+            .chain(internal),
+        )
+    }
+}
+
+fn service(program: &str, places: &Places, shared: &Shared) -> Command {
+    let profile = match shared.profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    let mut command = process::tied(places.target.join(profile).join(program), None);
+    command
+        .env("NATS_URL", &shared.nats_url)
+        .env("CHAT_APPS_FILE", &shared.apps_file)
+        .env("LOG_FORMAT", "text")
+        .env("NO_COLOR", "1");
+    if std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", "info");
+    }
+    command
+}
+
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+fn url(port: u16) -> String {
+    format!("http://{}", loopback(port))
+}

@@ -1,0 +1,212 @@
+//! The whole system on this machine: servers, stores, gateways, load balancer.
+//!
+//! Starts things in the order in which they need each other and ends them in the opposite one.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    apps::Apps,
+    demo::{self, Demo},
+    endpoints, json,
+    places::Places,
+    ports::{self, Ports},
+    process::Running,
+    process::Task,
+    run_dir::{Keep, RunDir},
+    secret,
+    servers::{
+        Durability, Programs, Servers,
+        haproxy::{self, Replica},
+    },
+    services::{Profile, Service, Shared},
+};
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) gateways: usize,
+    pub(crate) stores: usize,
+    /// The public port; `None` takes a free one.
+    pub(crate) port: Option<u16>,
+    pub(crate) keep: Keep,
+    pub(crate) durability: Durability,
+    pub(crate) profile: Profile,
+    /// Install missing servers with the system's package manager.
+    pub(crate) install: bool,
+}
+
+/// A running system; dropped, it ends in order.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) haproxy: Running,
+    pub(crate) gateways: Vec<Service>,
+    pub(crate) stores: Vec<Service>,
+    pub(crate) servers: Servers,
+    pub(crate) demo: Demo,
+    pub(crate) addresses: Vec<SocketAddr>,
+    apps: Apps,
+    service_token: String,
+    pub(crate) run: RunDir,
+}
+
+impl System {
+    /// Starts everything and waits until all of it is ready.
+    ///
+    /// `build` is the build of the services; the servers are prepared while it goes on.
+    ///
+    /// # Errors
+    ///
+    /// When anything can't be fetched, built or started; what was started is ended again.
+    pub(crate) fn start(options: &Options, places: &Places, build: Option<Task>) -> Result<Self> {
+        let mut free = Ports::new();
+        let port = options.port.map_or_else(|| free.take(), Ok)?;
+        let addresses = ports::public(port)?;
+        let run = RunDir::open(places, options.keep)?;
+        let programs = Programs::get(places, options.install)?;
+        let servers = Servers::start(&programs, &run, &mut free, options.durability)?;
+        if let Some(mut build) = build {
+            let status = build.wait()?;
+            ensure!(
+                status.success(),
+                "the services could not be built; see above"
+            );
+        }
+
+        let apps = Apps::of_run(&run)?;
+        let shared = Shared {
+            profile: options.profile,
+            apps_file: apps.write(&run)?,
+            service_token: secret::kept(&run.path.join("service.token"))?,
+            deployment_key: secret::kept(&run.path.join("deployment.key"))?,
+            database_url: servers.postgres.url.clone(),
+            nats_url: servers.nats.url.clone(),
+            redis_url: servers.redis.url.clone(),
+        };
+        let stores = start_all("s", options.stores, |name| {
+            Service::store(name, places, &run, &mut free, &shared)
+        })?;
+        let demo = seed(&apps, &stores, &shared)?;
+        let gateways = start_all("g", options.gateways, |name| {
+            Service::gateway(name, places, &run, &mut free, &shared)
+        })?;
+        let haproxy = haproxy::start(
+            &programs.haproxy,
+            places,
+            &run,
+            &addresses,
+            &replicas(&gateways),
+            &replicas(&stores),
+        )?;
+        Ok(Self {
+            haproxy,
+            gateways,
+            stores,
+            servers,
+            demo,
+            addresses,
+            apps,
+            service_token: shared.service_token,
+            run,
+        })
+    }
+
+    /// Where clients go, by address.
+    pub(crate) fn public_url(&self) -> String {
+        self.addresses
+            .first()
+            .map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Writes the endpoints file.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    pub(crate) fn write_endpoints(&self, file: &Path) -> Result<()> {
+        let pid = self.haproxy.pid().to_string();
+        let mut members = vec![
+            ("public", json::string(&self.public_url())),
+            (
+                "gateways",
+                json::array(self.gateways.iter().map(Service::to_json)),
+            ),
+            (
+                "stores",
+                json::array(self.stores.iter().map(Service::to_json)),
+            ),
+        ];
+        members.extend(endpoints::of_servers(&self.servers));
+        members.extend([
+            ("haproxy", json::object([("pid", pid)])),
+            ("service_token", json::string(&self.service_token)),
+            ("apps", self.apps.to_json()),
+        ]);
+        endpoints::write(file, members)
+    }
+
+    /// Our own services.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &Service> {
+        self.gateways.iter().chain(&self.stores)
+    }
+
+    /// Every process, for whoever watches over them.
+    pub(crate) fn processes(&mut self) -> Vec<&mut Running> {
+        let services = self.gateways.iter_mut().chain(&mut self.stores);
+        let mut all: Vec<_> = services.map(|service| &mut service.running).collect();
+        all.push(&mut self.haproxy);
+        all.extend(self.servers.iter_mut());
+        all
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.haproxy.end();
+        for replicas in [&mut self.gateways, &mut self.stores] {
+            for service in replicas.iter_mut() {
+                service.running.ask_to_end();
+            }
+            for service in replicas.iter_mut() {
+                service.running.end();
+            }
+        }
+    }
+}
+
+/// Starts `count` replicas and waits for all of them.
+fn start_all(
+    prefix: &str,
+    count: usize,
+    mut start: impl FnMut(&str) -> Result<Service>,
+) -> Result<Vec<Service>> {
+    let mut services = (1..=count)
+        .map(|number| start(&format!("{prefix}{number}")))
+        .collect::<Result<Vec<_>>>()?;
+    for service in &mut services {
+        service.wait_until_ready()?;
+    }
+    Ok(services)
+}
+
+fn seed(apps: &Apps, stores: &[Service], shared: &Shared) -> Result<Demo> {
+    let store = stores
+        .first()
+        .context("there is no store; use --stores 1")?;
+    let internal_port = store
+        .internal_port
+        .context("the store has no internal port")?;
+    demo::seed(apps, store.port, internal_port, &shared.service_token)
+}
+
+fn replicas(services: &[Service]) -> Vec<Replica<'_>> {
+    services
+        .iter()
+        .map(|service| Replica {
+            name: &service.running.name,
+            port: service.port,
+            admin_port: service.admin_port,
+        })
+        .collect()
+}
