@@ -231,12 +231,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{packet, proptest::json};
+    use crate::{packet::encode_binary_event, proptest::json};
 
     const MAX_BYTES: usize = 100;
 
     fn start(text: &str) -> Result<Progress, BinaryError> {
-        Reassembly::start(&Packet::parse(text).unwrap(), MAX_BYTES)
+        Reassembly::start(&packet(text), MAX_BYTES)
+    }
+
+    fn packet(text: &str) -> Packet<'_> {
+        Packet::parse(text).unwrap()
     }
 
     fn pending(progress: Progress) -> Reassembly {
@@ -330,7 +334,7 @@ mod tests {
         let event = whole.packet().event().unwrap();
         let args: Vec<&str> = event.args.iter().map(|arg| arg.get()).collect();
 
-        let echo = packet::encode_binary_event("/", Some(4), "a", &args, whole.attachments.len());
+        let echo = encode_binary_event("/", Some(4), "a", &args, whole.attachments.len());
 
         assert_eq!(echo, text);
     }

@@ -27,8 +27,12 @@ pub struct OpenPacket {
 impl OpenPacket {
     /// Returns the JSON that [`Packet::Open`](super::Packet::Open) carries.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "strings and numbers always serialise"
+    )]
     pub fn to_json(&self) -> String {
-        #[expect(clippy::expect_used, reason = "strings and numbers always serialise")]
         serde_json::to_string(self).expect("an open packet serialises")
     }
 }

@@ -247,7 +247,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_sid_survives_percent_encoding(sid in any::<String>()) {
-            let encoded: String = sid.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = sid.bytes().fold(String::new(), |encoded, byte| format!("{encoded}%{byte:02X}"));
 
             let decoded = percent_decode(&encoded);
 

@@ -138,9 +138,11 @@ impl<'a> Packet<'a> {
             .next()
             .and_then(PacketType::from_digit)
             .ok_or(PacketError::UnknownType)?;
-        let (n_attachments, rest) = match kind.is_binary() {
-            true => attachments(chars.as_str())?,
-            false => (0, chars.as_str()),
+        let rest = chars.as_str();
+        let (n_attachments, rest) = if kind.is_binary() {
+            attachments(rest)?
+        } else {
+            (0, rest)
         };
         let (namespace, rest) = namespace(rest);
         let (ack_id, json) = ack_id(rest)?;

@@ -162,8 +162,11 @@ fn text_is_utf8() {
 
 #[test]
 fn a_message_may_be_as_big_as_the_limit_and_no_bigger() {
-    assert_eq!(decode(&text(&[b'a'; MAX])).1, Ok(()));
-    assert_eq!(refusal(&text(&[b'a'; MAX + 1])), (WsError::TooBig, 1009));
+    assert_eq!(decode(&text(&vec![b'a'; MAX])).1, Ok(()));
+    assert_eq!(
+        refusal(&text(&vec![b'a'; MAX + 1])),
+        (WsError::TooBig, 1009)
+    );
 }
 
 #[test]
@@ -180,7 +183,7 @@ fn an_announced_size_is_refused_before_anything_is_stored() {
 #[test]
 fn fragments_are_counted_together() {
     let bytes = [
-        client::fragment(OpCode::Binary, false, &[0; MAX], MASK),
+        client::fragment(OpCode::Binary, false, &vec![0; MAX], MASK),
         client::frame(OpCode::Ping, b"does not count", MASK),
         client::fragment(OpCode::Continuation, true, &[0], MASK),
     ]
