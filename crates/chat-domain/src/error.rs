@@ -74,9 +74,24 @@ pub enum ChatError {
     /// A file URL that is no web address, or is too long.
     #[error("fileUrl is not valid")]
     InvalidFileUrl,
-    /// A page that is too long, too deep or not a page.
-    #[error("limit or offset is out of range")]
+    /// A page that is empty or too long.
+    #[error("limit is out of range")]
     InvalidPage,
+
+    /// A conversation that the app opens only around its appointment, before that time.
+    #[error(
+        "Conversation can only be started {before_minutes} minutes before the appointment. \
+         Please wait {wait_minutes} more minute(s)."
+    )]
+    WindowNotOpen {
+        /// How long before the appointment it opens.
+        before_minutes: u32,
+        /// How long until then, rounded up.
+        wait_minutes: i64,
+    },
+    /// The same, after that time.
+    #[error("The conversation window has expired. Please book another appointment.")]
+    WindowExpired,
 
     /// No valid token.
     #[error("not authenticated")]
@@ -150,7 +165,9 @@ impl ChatError {
             | Self::ContentHasNul
             | Self::FileMissing
             | Self::InvalidFileUrl
-            | Self::InvalidPage => ErrorKind::Invalid,
+            | Self::InvalidPage
+            | Self::WindowNotOpen { .. }
+            | Self::WindowExpired => ErrorKind::Invalid,
             Self::Unauthenticated => ErrorKind::Unauthenticated,
             Self::NotParticipant | Self::Forbidden(_) => ErrorKind::Unauthorized,
             Self::ConversationNotFound | Self::BookingNotFound | Self::UserNotFound => {

@@ -8,7 +8,9 @@
 //! What is deliberately absent: I/O, clocks, randomness, serialisation. Wire types are in
 //! `chat-proto` and `dialects`, rows in `chat-store`.
 
+pub mod call;
 mod conversation;
+mod directory;
 mod error;
 mod id;
 mod message;
@@ -17,6 +19,7 @@ mod timestamp;
 mod user;
 
 pub use conversation::{Conversation, Participant, Subject};
+pub use directory::{Booking, Business};
 pub use error::{BoxError, ChatError, ErrorKind};
 pub use id::{AppId, ClientKey, ConversationId, MessageId, Seq, SubjectId, UserId};
 pub use message::{Attachment, Content, Draft, Message, MessageKind, Receipt};

@@ -1,1 +1,5 @@
-//! chat-store.
+//! chat-store: everything durable of the chat, and the only service that talks to Postgres.
+
+pub mod app;
+pub mod metrics;
+pub mod ports;

@@ -1,0 +1,193 @@
+//! Appends messages to a conversation. What is returned as stored is durable.
+
+use std::sync::Arc;
+
+use chat_domain::{
+    ChatError, Content, Conversation, ConversationId, Message, SubjectId,
+};
+
+use super::{App, Caller, now, open_conversation::unknown_either, window};
+use crate::ports::{Entry, Key, Origin, Outcome};
+
+/// Where a message goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// To this conversation.
+    Conversation(ConversationId),
+    /// To the conversation of this booking, made unless it was there.
+    Booking(SubjectId),
+    /// Either of them, as a client spelled it: a conversation if there is one of that id.
+    Either(String),
+}
+
+/// A message to be appended. Its content was checked against the app's limits.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct NewMessage {
+    pub key: Key,
+    pub content: Content,
+}
+
+/// A durable message.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The message.
+    pub message: Message,
+    /// It had been stored before, under the same key.
+    pub duplicate: bool,
+}
+
+/// What became of an append.
+#[derive(Debug)]
+pub struct Appended {
+    /// Where the messages went.
+    pub conversation: Conversation,
+    /// One per message, in order. [`ChatError::KeyReused`] when its key belongs to another message.
+    pub results: Vec<Result<Stored, ChatError>>,
+    /// The generation of the sequence numbers.
+    pub epoch: u64,
+}
+
+impl App {
+    /// Most messages in one append.
+    pub const MAX_APPEND: usize = 64;
+
+    /// Appends messages of one sender to one conversation, in order, and tells the participants.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::ConversationNotFound`], [`ChatError::BookingNotFound`] and
+    /// [`ChatError::NotParticipant`]; the errors of the window when the app has one;
+    /// [`ChatError::TooLarge`] past [`Self::MAX_APPEND`]; and [`ChatError::Unavailable`] when too much
+    /// is waiting or the outcome is unknown: the same append with the same keys is safe then.
+    pub async fn append(
+        &self,
+        caller: &Caller,
+        target: Target,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
+        match items.len() {
+            0 => return Err(ChatError::Malformed("no message")),
+            1..=Self::MAX_APPEND => {}
+            _ => return Err(ChatError::TooLarge("the list of messages")),
+        }
+        let booking = match target {
+            Target::Conversation(id) => return self.append_to(caller, id, items, origin).await,
+            Target::Booking(booking) => booking,
+            Target::Either(text) => {
+                if let Ok(id) = ConversationId::parse(&text) {
+                    // Nearly always it is one, so no query asks first.
+                    let outcome = self
+                        .append_to(caller, id, items.clone(), origin.clone())
+                        .await;
+                    if !matches!(outcome, Err(ChatError::ConversationNotFound)) {
+                        return outcome;
+                    }
+                }
+                let booking = SubjectId::new(&text)?;
+                return self
+                    .append_for_booking(caller, &booking, items, origin)
+                    .await
+                    .map_err(unknown_either);
+            }
+        };
+        self.append_for_booking(caller, &booking, items, origin)
+            .await
+    }
+
+    async fn append_for_booking(
+        &self,
+        caller: &Caller,
+        booking: &SubjectId,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
+        let conversation = self
+            .conversation_of_booking(&caller.app, booking, Some(&caller.user))
+            .await?;
+        self.write(caller, conversation.id, items, origin).await
+    }
+
+    async fn append_to(
+        &self,
+        caller: &Caller,
+        id: ConversationId,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
+        if let Some(limits) = &caller.app.policy.time_window {
+            let conversation = self.conversation(caller, id).await?;
+            if let chat_domain::Subject::Booking(booking) = &conversation.subject
+                && let Some(booking) = self.store.find_booking(&caller.app.id, booking).await?
+            {
+                window::check(limits, &booking, now())?;
+            }
+        }
+        self.write(caller, id, items, origin).await
+    }
+
+    async fn write(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
+        let entries = items
+            .into_iter()
+            .map(|NewMessage { key, content }| Entry {
+                app: caller.app.id.clone(),
+                conversation,
+                sender: caller.user.id.clone(),
+                key,
+                content,
+            })
+            .collect();
+        let answer = self.batcher.append(entries, origin).await?;
+        let epoch = answer.epoch;
+        let (conversation, results) = split(answer.outcomes)?;
+        Ok(Appended {
+            conversation: Arc::unwrap_or_clone(conversation),
+            results,
+            epoch,
+        })
+    }
+}
+
+/// Takes the outcomes of one sender and one conversation apart.
+///
+/// # Errors
+///
+/// Returns the first failure when no message came far enough to know the conversation.
+pub(super) fn split(
+    outcomes: Vec<Result<Outcome, ChatError>>,
+) -> Result<(Arc<Conversation>, Vec<Result<Stored, ChatError>>), ChatError> {
+    let mut known = None;
+    let results: Vec<_> = outcomes
+        .into_iter()
+        .map(|outcome| match outcome? {
+            Outcome::Stored {
+                conversation,
+                message,
+                duplicate,
+            } => {
+                known = Some(conversation);
+                Ok(Stored { message, duplicate })
+            }
+            Outcome::KeyReused(conversation) => {
+                known = Some(conversation);
+                Err(ChatError::KeyReused)
+            }
+            Outcome::NotParticipant => Err(ChatError::NotParticipant),
+            Outcome::ConversationNotFound => Err(ChatError::ConversationNotFound),
+        })
+        .collect();
+    match known {
+        Some(conversation) => Ok((conversation, results)),
+        None => Err(results
+            .into_iter()
+            .find_map(Result::err)
+            .unwrap_or(ChatError::ConversationNotFound)),
+    }
+}

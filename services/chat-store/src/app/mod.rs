@@ -1,0 +1,92 @@
+//! The use cases, one file each.
+//!
+//! What is deliberately absent: SQL, NATS and HTTP. The use cases see [`crate::ports`] alone.
+
+mod append_message;
+mod batcher;
+mod caller;
+mod list_messages;
+mod open_conversation;
+mod open_session;
+mod put_directory;
+mod receive_messages;
+mod sweep_outbox;
+mod window;
+
+use std::sync::Arc;
+
+use chat_domain::{AppId, ChatError, Conversation, ConversationId, Timestamp};
+use service_kit::apps::Apps;
+
+pub use append_message::{Appended, NewMessage, Stored, Target};
+pub use batcher::BatchLimits;
+pub use caller::{Caller, Member};
+pub use list_messages::Synced;
+pub use open_session::Opened;
+pub use sweep_outbox::sweep_outbox;
+
+use crate::ports::{Events, Journal, Store};
+
+/// Everything the service can do. A clone is the same app.
+#[derive(Clone)]
+pub struct App {
+    store: Arc<dyn Store>,
+    events: Arc<dyn Events>,
+    batcher: batcher::Batcher,
+    apps: Arc<Apps>,
+}
+
+impl App {
+    /// Starts the use cases on their ports; `limits` are those of appending.
+    ///
+    /// Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        journal: Arc<dyn Journal>,
+        events: Arc<dyn Events>,
+        apps: Arc<Apps>,
+        limits: BatchLimits,
+    ) -> Self {
+        let batcher = batcher::Batcher::start(journal, Arc::clone(&events), limits);
+        Self {
+            store,
+            events,
+            batcher,
+            apps,
+        }
+    }
+
+    /// Returns the apps of the deployment.
+    #[must_use]
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// Returns the generation of the sequence numbers. Read it before what it is to describe.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the database is.
+    pub async fn epoch(&self) -> Result<u64, ChatError> {
+        self.store.epoch().await
+    }
+
+    fn app(&self, id: &AppId) -> Result<&Arc<service_kit::apps::App>, ChatError> {
+        self.apps
+            .get(id)
+            .ok_or(ChatError::Malformed("no such app"))
+    }
+
+    /// Returns a conversation of the app, whoever asks.
+    async fn existing(&self, app: &AppId, id: ConversationId) -> Result<Conversation, ChatError> {
+        self.store
+            .find_conversation(app, id)
+            .await?
+            .ok_or(ChatError::ConversationNotFound)
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_datetime(time::OffsetDateTime::now_utc())
+}

@@ -1,0 +1,215 @@
+//! Finds or makes the conversation of a booking, and reads conversations.
+
+use std::sync::Arc;
+
+use chat_domain::{
+    Booking, ChatError, Conversation, ConversationId, Dialect, Participant, Role, SubjectId,
+    User, UserId,
+};
+use service_kit::apps::App as AppConfig;
+use uuid::Uuid;
+
+use super::{App, Caller, Member, now, window};
+use crate::ports::{Head, NewConversation};
+
+impl App {
+    /// Returns the conversation of a booking and its two people, made unless it was there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::BookingNotFound`]; [`ChatError::NotParticipant`] when the caller is
+    /// neither of the two; [`ChatError::Forbidden`] when the booking is of other people; and the
+    /// window's errors when the app has one.
+    pub async fn open_conversation(
+        &self,
+        caller: &Caller,
+        professional: UserId,
+        client: UserId,
+        booking: SubjectId,
+    ) -> Result<Conversation, ChatError> {
+        if caller.user.id != professional && caller.user.id != client {
+            return Err(ChatError::NotParticipant);
+        }
+        let booking = self.booking(&caller.app, &booking).await?;
+        let participants = self.participants(&caller.app, &booking).await?;
+        let [first, second] = &participants;
+        if first.user != professional || second.user != client {
+            return Err(ChatError::Forbidden("the booking is of other people"));
+        }
+        self.open_for(&caller.app, &booking, participants, Some(&caller.user))
+            .await
+    }
+
+    /// Returns a conversation of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::ConversationNotFound`] or [`ChatError::NotParticipant`].
+    pub async fn conversation<'a>(
+        &self,
+        caller: impl Into<Member<'a>> + Send,
+        id: ConversationId,
+    ) -> Result<Conversation, ChatError> {
+        let member = caller.into();
+        let conversation = self.existing(member.app, id).await?;
+        if conversation.participant(member.user).is_none() {
+            return Err(ChatError::NotParticipant);
+        }
+        Ok(conversation)
+    }
+
+    /// Returns the caller's conversations that changed last, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the database is.
+    pub async fn list_conversations(
+        &self,
+        caller: &Caller,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, ChatError> {
+        let member = Member::from(caller);
+        self.store
+            .list_conversations(member.app, member.user, limit)
+            .await
+    }
+
+    /// Returns how many messages of a conversation the caller has not read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::ConversationNotFound`] or [`ChatError::NotParticipant`].
+    pub async fn unread(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+    ) -> Result<u64, ChatError> {
+        let member = Member::from(caller);
+        let unread = self
+            .store
+            .find_unread(member.app, conversation, member.user)
+            .await?;
+        match unread {
+            Some(unread) => Ok(unread),
+            // Only to tell a stranger from a wrong id.
+            None => {
+                self.existing(member.app, conversation).await?;
+                Err(ChatError::NotParticipant)
+            }
+        }
+    }
+
+    /// Returns the positions of conversations, for a gateway that looks for what it missed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] for more than 500.
+    pub async fn heads(
+        &self,
+        app: &chat_domain::AppId,
+        conversations: &[ConversationId],
+    ) -> Result<Vec<Head>, ChatError> {
+        if conversations.len() > 500 {
+            return Err(ChatError::TooLarge("the list of conversations"));
+        }
+        self.store.list_heads(app, conversations).await
+    }
+
+    /// Returns the conversation that a booking has or gets.
+    pub(super) async fn conversation_of_booking(
+        &self,
+        app: &Arc<AppConfig>,
+        id: &SubjectId,
+        caller: Option<&User>,
+    ) -> Result<Conversation, ChatError> {
+        let booking = self.booking(app, id).await?;
+        let participants = self.participants(app, &booking).await?;
+        self.open_for(app, &booking, participants, caller).await
+    }
+
+    /// Returns the conversation that a text names: by its own id, else by that of its booking.
+    pub(super) async fn conversation_by_text(
+        &self,
+        app: &Arc<AppConfig>,
+        text: &str,
+    ) -> Result<Conversation, ChatError> {
+        if let Ok(id) = ConversationId::parse(text)
+            && let Some(found) = self.store.find_conversation(&app.id, id).await?
+        {
+            return Ok(found);
+        }
+        let booking = SubjectId::new(text)?;
+        self.conversation_of_booking(app, &booking, None)
+            .await
+            .map_err(unknown_either)
+    }
+
+    async fn booking(&self, app: &AppConfig, id: &SubjectId) -> Result<Booking, ChatError> {
+        self.store
+            .find_booking(&app.id, id)
+            .await?
+            .ok_or(ChatError::BookingNotFound)
+    }
+
+    async fn open_for(
+        &self,
+        app: &Arc<AppConfig>,
+        booking: &Booking,
+        participants: [Participant; 2],
+        caller: Option<&User>,
+    ) -> Result<Conversation, ChatError> {
+        if let Some(caller) = caller {
+            if participants.iter().all(|side| side.user != caller.id) {
+                return Err(ChatError::NotParticipant);
+            }
+            if let Some(limits) = &app.policy.time_window {
+                window::check(limits, booking, now())?;
+            }
+            self.store.add_user(&app.id, caller).await?;
+        }
+        self.store
+            .open_conversation(&NewConversation {
+                id: ConversationId(Uuid::now_v7()),
+                app: app.id.clone(),
+                booking: Some(booking.id.clone()),
+                participants,
+            })
+            .await
+    }
+
+    /// Returns the two people of a booking, the professional first.
+    async fn participants(
+        &self,
+        app: &AppConfig,
+        booking: &Booking,
+    ) -> Result<[Participant; 2], ChatError> {
+        let side = |user: &UserId, role| Participant {
+            user: user.clone(),
+            role,
+        };
+        let (professional, client) = (&booking.professional, &booking.client);
+        match app.dialect {
+            Dialect::Consult => Ok([
+                side(professional, Role::Consultant),
+                side(client, Role::Patient),
+            ]),
+            // Clients book a business; its owner answers.
+            Dialect::Booking => {
+                let business = self.store.find_business(&app.id, professional).await?;
+                let owner = business.ok_or(ChatError::BookingNotFound)?.owner;
+                Ok([side(&owner, Role::Business), side(client, Role::Client)])
+            }
+            // Nobody books there.
+            Dialect::Care | Dialect::Clinic => Err(ChatError::BookingNotFound),
+        }
+    }
+}
+
+/// Says of a text that named neither a conversation nor a booking that the conversation is missing.
+pub(super) fn unknown_either(error: ChatError) -> ChatError {
+    if matches!(error, ChatError::BookingNotFound) {
+        return ChatError::ConversationNotFound;
+    }
+    error
+}
+

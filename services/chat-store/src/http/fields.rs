@@ -1,0 +1,199 @@
+//! What a request says, read field by field so that one answer names everything that is wrong.
+//!
+//! It knows JSON and query strings, not what the fields mean.
+
+use std::{collections::HashMap, time::Duration};
+
+use axum::{
+    body,
+    extract::{self, FromRequest, FromRequestParts, Request},
+};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request::Parts,
+};
+use serde_json::{Map, Value};
+
+use super::error::RestError;
+
+/// The longest body taken, in bytes.
+pub(super) const MAX_BODY: usize = 1_000_000;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The fields of a request, and what turned out to be wrong with them.
+#[derive(Debug)]
+pub(super) struct Fields {
+    values: Map<String, Value>,
+    details: Vec<String>,
+}
+
+impl Fields {
+    fn new(values: Map<String, Value>) -> Self {
+        Self {
+            values,
+            details: Vec::new(),
+        }
+    }
+
+    /// Returns the text field `name` as `parse` takes it. If it is missing, or `parse` refuses it,
+    /// returns `None` and notes that `name` breaks `rule`.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self
+            .values
+            .get(name)
+            .and_then(Value::as_str)
+            .and_then(parse);
+        if value.is_none() {
+            self.note(name, rule);
+        }
+        value
+    }
+
+    /// Like [`Fields::required`], but nothing is wrong when the field is absent or null.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        match self.values.get(name) {
+            None | Some(Value::Null) => None,
+            Some(_) => self.required(name, rule, parse),
+        }
+    }
+
+    /// Returns the integer field `name`; nothing is wrong when it is absent or null.
+    pub(super) fn optional_integer(&mut self, name: &str) -> Option<i64> {
+        match self.values.get(name) {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                let value = value.as_i64();
+                if value.is_none() {
+                    self.note(name, "must be an integer");
+                }
+                value
+            }
+        }
+    }
+
+    /// Returns the list of texts `name` as `parse` takes each. If there is none, if it has not 1 to
+    /// `max_items` items or `parse` refuses one, notes that `name` breaks `rule`.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        max_items: usize,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items = self
+            .values
+            .get(name)
+            .and_then(Value::as_array)
+            .filter(|items| (1..=max_items).contains(&items.len()))
+            .and_then(|items| items.iter().map(|item| parse(item.as_str()?)).collect());
+        if items.is_none() {
+            self.note(name, rule);
+        }
+        items
+    }
+
+    /// Tells whether the field is there and not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Notes that something is wrong with `name`.
+    pub(super) fn note(&mut self, name: &str, rule: &str) {
+        self.details.push(format!("{name} {rule}"));
+    }
+
+    /// Fails with everything that was noted, if anything was.
+    pub(super) fn check(self) -> Result<(), RestError> {
+        if self.details.is_empty() {
+            return Ok(());
+        }
+        Err(RestError::invalid(self.details))
+    }
+
+    /// Fails with everything that was noted.
+    pub(super) fn rejected(self) -> RestError {
+        RestError::invalid(self.details)
+    }
+}
+
+/// The fields of the query string. Of a name given twice the last one counts.
+#[derive(Debug)]
+pub(super) struct Query(pub(super) Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, RestError> {
+        let extract::Query(pairs) =
+            extract::Query::<HashMap<String, String>>::from_request_parts(parts, state)
+                .await
+                .map_err(|_| RestError::invalid(vec!["the query is malformed".to_owned()]))?;
+        let values = pairs
+            .into_iter()
+            .map(|(name, value)| (name, Value::String(value)))
+            .collect();
+        Ok(Self(Fields::new(values)))
+    }
+}
+
+/// The fields of a JSON object in the body.
+#[derive(Debug)]
+pub(super) struct JsonBody(pub(super) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, RestError> {
+        if !is_plain_json(request.headers()) {
+            return Err(RestError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Content-Type must be application/json",
+            ));
+        }
+        let reading = body::to_bytes(request.into_body(), MAX_BODY);
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, reading)
+            .await
+            .map_err(|_| RestError::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?
+            .map_err(|error| unreadable(&error))?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(values)) => Ok(Self(Fields::new(values))),
+            Ok(_) => Err(RestError::invalid(vec!["the body must be an object".into()])),
+            Err(_) => Err(RestError::invalid(vec!["the body is not JSON".into()])),
+        }
+    }
+}
+
+/// Encoded bodies are refused: decompressing is how a small body becomes a large one.
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
+    is_json && !headers.contains_key(CONTENT_ENCODING)
+}
+
+fn unreadable(error: &axum::Error) -> RestError {
+    use std::error::Error as _;
+
+    let too_long = error
+        .source()
+        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+    if too_long {
+        RestError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
+    } else {
+        RestError::invalid(vec!["the body could not be read".to_owned()])
+    }
+}

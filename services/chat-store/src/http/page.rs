@@ -1,0 +1,97 @@
+//! Which part of a history a query string asks for.
+
+use chat_domain::{ChatError, Direction, PageRequest, Seq};
+
+use super::{error::RestError, fields::Fields};
+
+/// A page, and which way the answer lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) request: PageRequest,
+    pub(super) order: Order,
+}
+
+/// Which way an answer lists messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Page {
+    /// Reads `limit` (1 to 200, else `default_limit`), one of `offset`, `beforeSeq` and `afterSeq`,
+    /// and `order` (`asc` or `desc`, else `default_order`; what follows a place ascends).
+    pub(super) fn read(
+        mut query: Fields,
+        default_limit: u32,
+        default_order: Order,
+    ) -> Result<Self, RestError> {
+        let limit = read_limit(&mut query);
+        let offset = query.optional("offset", "must be an integer from 0", integer);
+        let before = query.optional("beforeSeq", "must be an integer from 0", seq);
+        let after = query.optional("afterSeq", "must be an integer from 0", seq);
+        let order = query.optional("order", "must be asc or desc", order);
+        if before.is_some() && after.is_some() {
+            query.note("beforeSeq", "cannot be combined with afterSeq");
+        }
+        if (before.is_some() || after.is_some()) && offset.is_some_and(|offset| 0 < offset) {
+            query.note("offset", "cannot be combined with beforeSeq or afterSeq");
+        }
+        query.check()?;
+
+        let direction = match (before, after) {
+            (Some(before), _) => Direction::Before(before),
+            (None, Some(after)) => Direction::After(after),
+            (None, None) => Direction::Newest {
+                // No conversation has that many messages: either finds none.
+                offset: u32::try_from(offset.unwrap_or(0)).unwrap_or(u32::MAX),
+            },
+        };
+        let default_order = match direction {
+            Direction::After(_) => Order::OldestFirst,
+            Direction::Newest { .. } | Direction::Before(_) => default_order,
+        };
+        Ok(Self {
+            request: PageRequest::new(direction, limit.unwrap_or(default_limit))?,
+            order: order.unwrap_or(default_order),
+        })
+    }
+
+    /// Puts messages that came in the request's direction into the order of the answer.
+    pub(super) fn arrange<T>(self, messages: &mut [T]) {
+        let found = match self.request.direction {
+            Direction::After(_) => Order::OldestFirst,
+            Direction::Newest { .. } | Direction::Before(_) => Order::NewestFirst,
+        };
+        if found != self.order {
+            messages.reverse();
+        }
+    }
+}
+
+/// Reads `limit` alone, for lists that have one page.
+pub(super) fn read_limit(query: &mut Fields) -> Option<u32> {
+    query.optional("limit", "must be an integer from 1 to 200", |text| {
+        let limit = u32::try_from(integer(text)?).ok()?;
+        (1..=PageRequest::MAX_LIMIT).contains(&limit).then_some(limit)
+    })
+}
+
+fn order(text: &str) -> Option<Order> {
+    match text {
+        "asc" => Some(Order::OldestFirst),
+        "desc" => Some(Order::NewestFirst),
+        _ => None,
+    }
+}
+
+fn seq(text: &str) -> Option<Seq> {
+    integer(text).map(Seq)
+}
+
+/// Reads digits alone, up to what a bigint holds.
+fn integer(text: &str) -> Option<u64> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let value: i64 = is_digits.then(|| text.parse().ok())??;
+    u64::try_from(value).ok()
+}

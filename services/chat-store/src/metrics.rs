@@ -1,0 +1,106 @@
+//! The names of the service's own metrics. Labels come from closed sets, never from data.
+
+use metrics::Unit;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is described by `help`")]
+pub enum Metric {
+    AppendSeconds,
+    AppendBatchSize,
+    AppendsRefused,
+    AppendBatchesSplit,
+    EventsPublished,
+    EventsDropped,
+    OutboxSwept,
+    OutboxAgeSeconds,
+    RpcSeconds,
+    RpcFailures,
+}
+
+impl Metric {
+    const ALL: [Self; 10] = [
+        Self::AppendSeconds,
+        Self::AppendBatchSize,
+        Self::AppendsRefused,
+        Self::AppendBatchesSplit,
+        Self::EventsPublished,
+        Self::EventsDropped,
+        Self::OutboxSwept,
+        Self::OutboxAgeSeconds,
+        Self::RpcSeconds,
+        Self::RpcFailures,
+    ];
+
+    /// Returns the name in Prometheus.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AppendSeconds => "chat_store_append_seconds",
+            Self::AppendBatchSize => "chat_store_append_batch_messages",
+            Self::AppendsRefused => "chat_store_appends_refused_total",
+            Self::AppendBatchesSplit => "chat_store_append_batches_split_total",
+            Self::EventsPublished => "chat_store_events_published_total",
+            Self::EventsDropped => "chat_store_events_dropped_total",
+            Self::OutboxSwept => "chat_store_outbox_swept_total",
+            Self::OutboxAgeSeconds => "chat_store_outbox_age_seconds",
+            Self::RpcSeconds => "chat_store_rpc_seconds",
+            Self::RpcFailures => "chat_store_rpc_failures_total",
+        }
+    }
+
+    const fn help(self) -> &'static str {
+        match self {
+            Self::AppendSeconds => "Time of one append transaction, retries included",
+            Self::AppendBatchSize => "Messages in one append transaction",
+            Self::AppendsRefused => "Appends refused because too many were waiting",
+            Self::AppendBatchesSplit => "Batches stored message by message after one was refused",
+            Self::EventsPublished => "Events handed to NATS",
+            Self::EventsDropped => "Events not handed to NATS; the outbox keeps those of messages",
+            Self::OutboxSwept => "Batches told again by the sweeper",
+            Self::OutboxAgeSeconds => "Age of the oldest batch that was not told for certain",
+            Self::RpcSeconds => "Time of one request over NATS, by request",
+            Self::RpcFailures => "Failed requests over NATS, by request and class",
+        }
+    }
+
+    /// Describes every metric to the recorder.
+    pub fn describe_all() {
+        for metric in Self::ALL {
+            let (name, help) = (metric.name(), metric.help());
+            match metric {
+                Self::AppendSeconds | Self::RpcSeconds => {
+                    metrics::describe_histogram!(name, Unit::Seconds, help);
+                }
+                Self::AppendBatchSize => metrics::describe_histogram!(name, Unit::Count, help),
+                Self::OutboxAgeSeconds => metrics::describe_gauge!(name, Unit::Seconds, help),
+                Self::AppendsRefused
+                | Self::AppendBatchesSplit
+                | Self::EventsPublished
+                | Self::EventsDropped
+                | Self::OutboxSwept
+                | Self::RpcFailures => metrics::describe_counter!(name, help),
+            }
+        }
+    }
+
+    /// Counts one.
+    pub(crate) fn increment(self) {
+        metrics::counter!(self.name()).increment(1);
+    }
+
+    /// Counts some.
+    pub(crate) fn add(self, count: usize) {
+        metrics::counter!(self.name()).increment(count as u64);
+    }
+
+    /// Adds a value to a histogram.
+    pub(crate) fn observe(self, value: f64) {
+        metrics::histogram!(self.name()).record(value);
+    }
+
+    /// Sets a gauge.
+    pub(crate) fn set(self, value: f64) {
+        metrics::gauge!(self.name()).set(value);
+    }
+}
