@@ -165,7 +165,9 @@ describe('a token that expires while its socket is open', { concurrency: 4 }, ()
     const [refreshed, witness] = await Promise.all([connect(t, short), connect(t, short)]);
     const exp = seconds() + 3600;
 
-    const answer = await refreshed.ask('auth:refresh', { token: sign({ ...claims(), sub: user.id, exp }) });
+    const answer = await refreshed.ask('auth:refresh', {
+      token: sign({ ...claims(), sub: user.id, exp }),
+    });
 
     assert.equal(answer.event, 'auth:refreshed');
     assert.equal(Date.parse(answer.data.expiresAt), exp * 1000);

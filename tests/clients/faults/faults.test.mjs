@@ -112,7 +112,10 @@ async function assertNothingLost({ patient, conversationId, talkers }, witness) 
   );
   for (const { client } of talkers) {
     const seqs = client.all('new_message').map(({ message }) => message.seq);
-    assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b));
+    assert.deepEqual(
+      seqs,
+      [...new Set(seqs)].sort((a, b) => a - b),
+    );
   }
 }
 
