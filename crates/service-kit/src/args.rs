@@ -1,0 +1,98 @@
+//! Settings that both services have. Each is a flag and an environment variable; a service flattens
+//! these into its own clap struct, so that `--help` is the manual.
+
+use std::{num::ParseIntError, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use crate::{Secret, telemetry::LogFormat};
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Args)]
+pub struct TelemetryArgs {
+    /// Form of the log on standard output.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged: a level, or `target=level` pairs separated by commas.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log_filter: String,
+}
+
+/// How long a shutdown may take. Handed to [`crate::Lifecycle::drain_within`].
+#[derive(Debug, Clone, Args)]
+pub struct LifecycleArgs {
+    /// Seconds from SIGTERM until work that is still in flight is dropped.
+    #[arg(long, env = "DRAIN_TIMEOUT_S", default_value = "90", value_parser = seconds)]
+    pub drain_timeout: Duration,
+}
+
+/// Where the NATS servers are.
+#[derive(Debug, Clone, Args)]
+pub struct NatsArgs {
+    /// NATS servers, separated by commas: `nats://[user:password@]host:port`.
+    #[arg(
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        value_delimiter = ',',
+        default_value = "nats://127.0.0.1:4222"
+    )]
+    pub nats_url: Vec<Secret>,
+}
+
+/// Which apps are served.
+#[derive(Debug, Clone, Args)]
+pub struct AppsArgs {
+    /// TOML file that lists the apps, their token keys and policies; see deploy/dev/apps.toml.
+    #[arg(long, env = "CHAT_APPS_FILE")]
+    pub apps_file: PathBuf,
+}
+
+fn seconds(text: &str) -> Result<Duration, ParseIntError> {
+    text.parse().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Config {
+        #[command(flatten)]
+        telemetry: TelemetryArgs,
+        #[command(flatten)]
+        lifecycle: LifecycleArgs,
+        #[command(flatten)]
+        nats: NatsArgs,
+        #[command(flatten)]
+        apps: AppsArgs,
+    }
+
+    #[test]
+    fn flags_are_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_need_nothing_but_the_apps() {
+        let config = Config::parse_from(["service", "--apps-file", "apps.toml"]);
+
+        assert_eq!(config.lifecycle.drain_timeout, crate::DEFAULT_DRAIN_TIMEOUT);
+        assert_eq!(config.telemetry.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn passwords_in_urls_do_not_print() {
+        let config = Config::parse_from([
+            "service",
+            "--apps-file=apps.toml",
+            "--nats-url=nats://u:hunter2@a:4222,nats://b:4222",
+        ]);
+
+        assert_eq!(config.nats.nats_url.len(), 2);
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,190 @@
+//! What both services do with HTTP headers: credentials, origins and CORS.
+//!
+//! Routing and error bodies belong to the services and their dialects.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, COOKIE, HOST, ORIGIN, REFERER, VARY,
+    },
+};
+
+/// The cookie that may carry the token of a browser.
+const TOKEN_COOKIE: &str = "access_token";
+
+/// Consult protocol, section 2.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, PATCH, POST, DELETE");
+
+/// Consult protocol, section 2.
+const HEADERS: HeaderValue = HeaderValue::from_static(
+    "Content-Type, Authorization, X-Access-Token, X-Refresh-Token, X-Client-Type",
+);
+
+/// How long a browser may keep the answer to a preflight, in seconds.
+const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// A token and the way it came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credential<'a> {
+    /// The token, without `Bearer `.
+    pub token: &'a str,
+    /// The header it was found in.
+    pub source: CredentialSource,
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a token was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `Authorization: Bearer`: only the client itself can have sent it.
+    Bearer,
+    /// The cookie `access_token`: the browser sends it whoever asks, so that a change needs
+    /// [`change_allowed`] too.
+    Cookie,
+}
+
+/// Finds the token of a request: `Authorization: Bearer`, else the cookie `access_token`.
+#[must_use]
+pub fn credentials(headers: &HeaderMap) -> Option<Credential<'_>> {
+    let bearer = text(headers, &AUTHORIZATION)
+        .and_then(bearer)
+        .map(|token| Credential {
+            token,
+            source: CredentialSource::Bearer,
+        });
+    bearer.or_else(|| {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == TOKEN_COOKIE)
+            .map(|(_, value)| value.trim_matches('"'))
+            .filter(|token| !token.is_empty())
+            .map(|token| Credential {
+                token,
+                source: CredentialSource::Cookie,
+            })
+    })
+}
+
+/// Returns what follows the scheme `Bearer`, in whatever case it is written.
+pub(crate) fn bearer(text: &str) -> Option<&str> {
+    let (scheme, token) = text.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Tells whether a handshake may come from where it comes from.
+///
+/// A request without `Origin` is not a browser's and passes. So does an origin of `allow_list`, and
+/// the server's own host (the `Host` header). Anything else is refused with 403.
+#[must_use]
+pub fn origin_allowed(headers: &HeaderMap, allow_list: &[String]) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    let own_host = text(headers, &HOST);
+    allow_list.iter().any(|allowed| allowed == origin)
+        || own_host.is_some_and(|host| is_origin_of(origin, host))
+}
+
+/// Tells whether a request that was authenticated by cookie may change something: its `Origin`, else
+/// its `Referer`, must be in `allow_list`. Otherwise the answer is 403.
+#[must_use]
+pub fn change_allowed(headers: &HeaderMap, allow_list: &[String]) -> bool {
+    let allowed = |origin: &str| allow_list.iter().any(|allowed| allowed == origin);
+    match headers.get(ORIGIN) {
+        Some(origin) => origin.to_str().is_ok_and(allowed),
+        None => text(headers, &REFERER)
+            .and_then(origin_of_url)
+            .is_some_and(allowed),
+    }
+}
+
+/// Returns the CORS headers of an answer; to be added to every one, errors included.
+///
+/// A foreign origin gets no `Access-Control-Allow-Origin`, so that its browser hides the answer.
+#[must_use]
+pub fn cors_headers(request: &HeaderMap, allow_list: &[String]) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([(VARY, HeaderValue::from_static("Origin"))]);
+    if let Some(origin) = request.get(ORIGIN)
+        && allow_list.iter().any(|allowed| origin == allowed.as_str())
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+    }
+    headers
+}
+
+/// Answers a CORS preflight with 204; `None` when the request is none and goes its usual way.
+#[must_use]
+pub fn preflight(
+    method: &Method,
+    request: &HeaderMap,
+    allow_list: &[String],
+) -> Option<Response<()>> {
+    let is_preflight = method == Method::OPTIONS
+        && request.contains_key(ORIGIN)
+        && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !is_preflight {
+        return None;
+    }
+    let mut headers = cors_headers(request, allow_list);
+    if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.headers_mut() = headers;
+    Some(response)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Tells whether `origin` is `http` or `https` on `host`, a default port said or not.
+fn is_origin_of(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else {
+        return false;
+    };
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return false,
+    };
+    let bare = |authority: &str| {
+        authority
+            .strip_suffix(default_port)
+            .unwrap_or(authority)
+            .to_ascii_lowercase()
+    };
+    bare(authority) == bare(host)
+}
+
+/// Returns `scheme://authority` of a URL.
+fn origin_of_url(url: &str) -> Option<&str> {
+    let authority = url.find("://")? + 3;
+    let rest = url.get(authority..)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    url.get(..authority + end)
+}

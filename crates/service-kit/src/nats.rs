@@ -1,0 +1,160 @@
+//! The edge to NATS: one connection that never gives up, and requests with a deadline.
+//!
+//! Subjects are spelled in `chat_proto::subject` alone, and serving requests is the store's.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, Request, client::RequestErrorKind};
+use chat_domain::ChatError;
+use chat_proto::v1;
+
+use crate::{DependencyHealth, NatsArgs};
+
+/// The longest pause between two attempts to connect.
+const MAX_BACK_OFF: Duration = Duration::from_secs(4);
+
+/// The oldest server that is known to work.
+const OLDEST_SERVER: (i64, i64, i64) = (2, 9, 0);
+
+/// A connection that cannot even be tried. The service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// An address is malformed.
+    #[error("an entry of NATS_URL is no NATS address; write nats://host:port")]
+    Url(#[source] std::io::Error),
+    /// The client could not be made.
+    #[error("cannot set up the NATS connection")]
+    Connect(#[from] async_nats::ConnectError),
+}
+
+/// Connects to NATS under the name of the service, for as long as the process lives.
+///
+/// It returns at once, also when no server answers: the connection is made in the background, with
+/// jittered back-off and without limit. Its state is mirrored into `health`.
+///
+/// # Errors
+///
+/// Returns a [`NatsError`] for settings that can never work; `start` hands it on.
+pub async fn connect(
+    args: &NatsArgs,
+    name: &str,
+    health: DependencyHealth,
+) -> Result<Client, NatsError> {
+    let servers = args
+        .nats_url
+        .iter()
+        .map(|url| url.expose().trim().parse::<async_nats::ServerAddr>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(NatsError::Url)?;
+    health.down("connecting");
+    let (connected, mut connections) = tokio::sync::mpsc::channel(1);
+    let client = ConnectOptions::new()
+        .name(name)
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .reconnect_delay_callback(back_off)
+        .event_callback(move |event| {
+            let (health, connected) = (health.clone(), connected.clone());
+            async move {
+                mirror(&event, &health);
+                if event == Event::Connected {
+                    // A check that is still queued does as well.
+                    let _ = connected.try_send(());
+                }
+            }
+        })
+        .connect(servers)
+        .await?;
+
+    let checked = client.clone();
+    tokio::spawn(async move {
+        while connections.recv().await.is_some() {
+            check_version(&checked);
+        }
+    });
+    Ok(client)
+}
+
+/// Sends a request and returns its decoded answer.
+///
+/// # Errors
+///
+/// Returns the failure that was answered, or [`ChatError::Unavailable`] when nobody answered within
+/// `timeout`. The outcome is unknown then: the caller retries with the same idempotency key.
+pub async fn request<M>(
+    client: &Client,
+    subject: impl Into<String>,
+    request: &impl prost::Message,
+    timeout: Duration,
+) -> Result<M, ChatError>
+where
+    M: prost::Message + Default,
+{
+    let request = Request::new()
+        .payload(request.encode_to_vec().into())
+        .timeout(Some(timeout));
+    // Sending waits as well while the connection is down and its queue full.
+    let answer = tokio::time::timeout(timeout, client.send_request(subject.into(), request)).await;
+    let message = match answer {
+        Ok(Ok(message)) => message,
+        Ok(Err(error)) => {
+            return Err(match error.kind() {
+                RequestErrorKind::MaxPayloadExceeded => ChatError::TooLarge("request"),
+                RequestErrorKind::InvalidSubject => ChatError::Internal(error.into()),
+                RequestErrorKind::TimedOut
+                | RequestErrorKind::NoResponders
+                | RequestErrorKind::Other => unavailable(error),
+            });
+        }
+        Err(elapsed) => return Err(unavailable(elapsed)),
+    };
+    v1::Reply::open(message.payload)
+}
+
+fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> ChatError {
+    ChatError::Unavailable {
+        dependency: "store",
+        source: source.into(),
+    }
+}
+
+/// Logs an event of the connection and mirrors it into the health.
+fn mirror(event: &Event, health: &DependencyHealth) {
+    match event {
+        Event::Connected => {
+            health.up();
+            tracing::info!("connected to nats");
+        }
+        Event::Disconnected | Event::Closed => {
+            health.down(event.to_string());
+            tracing::warn!(nats.event = %event, "lost the connection to nats");
+        }
+        Event::ClientError(_) | Event::ServerError(_) => {
+            tracing::warn!(nats.event = %event, "nats connection error");
+        }
+        Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {
+            tracing::warn!(nats.event = %event, "nats connection event");
+        }
+    }
+}
+
+fn check_version(client: &Client) {
+    let server = client.server_info();
+    let (major, minor, patch) = OLDEST_SERVER;
+    if !client.is_server_compatible(major, minor, patch) {
+        tracing::error!(
+            nats.version = server.version,
+            "nats-server is older than 2.9 and not supported; upgrade it"
+        );
+    }
+}
+
+/// Doubles from 10 ms to [`MAX_BACK_OFF`], each pause between half and all of that.
+fn back_off(attempt: usize) -> Duration {
+    let exponent = u32::try_from(attempt.min(16)).unwrap_or(16);
+    let full = Duration::from_millis(5 << exponent).min(MAX_BACK_OFF);
+    let half = full / 2;
+    // The low bits of a version 4 UUID are random.
+    let share = u32::from(uuid::Uuid::new_v4().as_bytes()[15]);
+    half + half * share / 255
+}
