@@ -101,3 +101,59 @@ impl<'a> PostedBody<'a> {
         }
     }
 }
+
+/// A page of a conversation's history.
+#[derive(Debug, Serialize)]
+pub struct HistoryBody<'a> {
+    conversation: ConversationBody<'a>,
+    messages: Vec<MessageBody<'a>>,
+}
+
+impl<'a> HistoryBody<'a> {
+    /// Lists `messages` in the order given.
+    #[must_use]
+    pub fn new(conversation: &'a Conversation, messages: &'a [Message]) -> Self {
+        Self {
+            conversation: conversation.into(),
+            messages: messages.iter().map(MessageBody::from).collect(),
+        }
+    }
+}
+
+/// How many messages of a conversation a user has not read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadBody {
+    conversation_id: Text<ConversationId>,
+    unread_count: u64,
+}
+
+impl UnreadBody {
+    /// Combines the two.
+    #[must_use]
+    pub fn new(conversation: ConversationId, unread_count: u64) -> Self {
+        Self {
+            conversation_id: Text(conversation),
+            unread_count,
+        }
+    }
+}
+
+/// The answer to marking messages as read by REST.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkedBody {
+    success: bool,
+    updated_count: usize,
+}
+
+impl MarkedBody {
+    /// Says how many messages were really marked.
+    #[must_use]
+    pub fn new(updated_count: usize) -> Self {
+        Self {
+            success: true,
+            updated_count,
+        }
+    }
+}

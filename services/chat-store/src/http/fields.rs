@@ -8,6 +8,7 @@ use axum::{
     body,
     extract::{self, FromRequest, FromRequestParts, Request},
 };
+use chat_domain::ChatError;
 use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
@@ -23,7 +24,7 @@ pub(super) const MAX_BODY: usize = 1_000_000;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The fields of a request, and what turned out to be wrong with them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fields {
     values: Map<String, Value>,
     details: Vec<String>,
@@ -114,12 +115,19 @@ impl Fields {
         self.details.push(format!("{name} {rule}"));
     }
 
+    /// Returns the value, or notes why there is none.
+    pub(super) fn noted<T>(&mut self, result: Result<T, ChatError>) -> Option<T> {
+        result
+            .map_err(|error| self.details.push(error.to_string()))
+            .ok()
+    }
+
     /// Fails with everything that was noted, if anything was.
-    pub(super) fn check(self) -> Result<(), RestError> {
+    pub(super) fn check(&mut self) -> Result<(), RestError> {
         if self.details.is_empty() {
             return Ok(());
         }
-        Err(RestError::invalid(self.details))
+        Err(RestError::invalid(std::mem::take(&mut self.details)))
     }
 
     /// Fails with everything that was noted.
@@ -169,7 +177,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             .map_err(|error| unreadable(&error))?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(values)) => Ok(Self(Fields::new(values))),
-            Ok(_) => Err(RestError::invalid(vec!["the body must be an object".into()])),
+            Ok(_) => Err(RestError::invalid(vec![
+                "the body must be an object".into(),
+            ])),
             Err(_) => Err(RestError::invalid(vec!["the body is not JSON".into()])),
         }
     }

@@ -15,7 +15,7 @@ use service_kit::{TraceParent, traced};
 use tracing::Instrument as _;
 
 /// Seconds that requests took, by route, method and status.
-pub(super) const REQUEST_SECONDS: &str = "chat_store_http_request_seconds";
+const REQUEST_SECONDS: &str = "chat_store_http_request_seconds";
 
 /// Runs a request in the trace that its `traceparent` header names, which is left as an extension,
 /// and measures it under its route's template.
@@ -29,7 +29,12 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let header = request.headers().get("traceparent");
     let trace = TraceParent::continue_from(header.and_then(|it| it.to_str().ok()).unwrap_or(""));
     request.extensions_mut().insert(trace);
-    let span = traced!(trace, "http.request", http.method = method, http.route = route);
+    let span = traced!(
+        trace,
+        "http.request",
+        http.method = method,
+        http.route = route
+    );
 
     let mut response = next.run(request).instrument(span).await;
 
@@ -59,4 +64,13 @@ fn method_name(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "other",
     }
+}
+
+/// Describes the measurement to the recorder.
+pub(super) fn describe() {
+    metrics::describe_histogram!(
+        REQUEST_SECONDS,
+        metrics::Unit::Seconds,
+        "Time of one HTTP request, by route, method and status"
+    );
 }

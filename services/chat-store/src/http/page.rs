@@ -1,6 +1,6 @@
 //! Which part of a history a query string asks for.
 
-use chat_domain::{ChatError, Direction, PageRequest, Seq};
+use chat_domain::{Direction, PageRequest, Seq};
 
 use super::{error::RestError, fields::Fields};
 
@@ -73,7 +73,9 @@ impl Page {
 pub(super) fn read_limit(query: &mut Fields) -> Option<u32> {
     query.optional("limit", "must be an integer from 1 to 200", |text| {
         let limit = u32::try_from(integer(text)?).ok()?;
-        (1..=PageRequest::MAX_LIMIT).contains(&limit).then_some(limit)
+        (1..=PageRequest::MAX_LIMIT)
+            .contains(&limit)
+            .then_some(limit)
     })
 }
 

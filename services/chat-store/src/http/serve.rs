@@ -9,8 +9,8 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use service_kit::Lifecycle;
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
 
 /// Most connections of one listener; more wait in the backlog.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -21,8 +21,10 @@ const MAX_HEAD: usize = 16 * 1_024;
 /// How long to leave a listener alone that cannot accept, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop`, then lets what is in flight finish.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves `router` on `listener` until the process drains; then what is in flight may finish, until
+/// the drain is over.
+pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+    let soft = lifecycle.soft();
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut builder = http1::Builder::new();
@@ -38,7 +40,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            () = stop.cancelled() => break,
+            () = soft.cancelled() => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -57,10 +59,16 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "connection failed");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "connection failed"
+                );
             }
             drop(permit);
         });
     }
-    graceful.shutdown().await;
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = lifecycle.hard().cancelled_owned() => {}
+    }
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use chat_domain::{ConversationId, PageRequest, Role};
+use chat_domain::{PageRequest, Role};
 use dialects::consult::{ConversationBody, UnreadBody};
 use http::StatusCode;
 
@@ -35,7 +35,9 @@ pub(super) async fn list(
     let user = query.required(name, A_UUID, user_id);
     query.check()?;
     if !user.is_some_and(|user| is_self(&caller, role, &user)) {
-        return Err(RestError::forbidden("You may only list your own conversations"));
+        return Err(RestError::forbidden(
+            "You may only list your own conversations",
+        ));
     }
 
     let conversations = api.app.list_conversations(&caller, limit).await?;
@@ -62,7 +64,7 @@ pub(super) async fn open(
 pub(super) async fn unread(
     State(api): State<Api>,
     Authenticated(caller): Authenticated,
-    InPath(conversation): InPath<ConversationId>,
+    InPath(conversation): InPath,
     Query(mut query): Query,
 ) -> Result<Response, RestError> {
     let user = query.required("userId", A_UUID, user_id);

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_domain::{
-    Attachment, ClientKey, Content, ConversationId, MessageId, MessageKind, Receipt, Role,
+    Attachment, ChatError, ClientKey, Content, Dialect, MessageId, MessageKind, Receipt, Role,
 };
 use dialects::consult::{HistoryBody, MarkedBody, PostedBody};
 use http::{HeaderMap, StatusCode};
@@ -33,7 +33,7 @@ const MAX_MARKED: usize = 500;
 pub(super) async fn page(
     State(api): State<Api>,
     Authenticated(caller): Authenticated,
-    InPath(conversation): InPath<ConversationId>,
+    InPath(conversation): InPath,
     Query(query): Query,
 ) -> Result<Response, RestError> {
     let order = match caller.app.policy.history_order {
@@ -82,7 +82,7 @@ pub(super) async fn mark_read(
     State(api): State<Api>,
     Authenticated(caller): Authenticated,
     Extension(trace): Extension<TraceParent>,
-    InPath(conversation): InPath<ConversationId>,
+    InPath(conversation): InPath,
     JsonBody(mut body): JsonBody,
 ) -> Result<Response, RestError> {
     let rule = "must be a list of 1 to 500 UUIDs";
@@ -100,14 +100,71 @@ pub(super) async fn mark_read(
     Ok(Json(MarkedBody::new(received.ids.len())).into_response())
 }
 
-/// Reads what the message says, checked against the limits of the caller's app, and its key: the
-/// header `Idempotency-Key`, else `clientMessageId`.
+/// Reads what the message says, checked against the limits of the caller's app.
 fn read_message(body: &mut Fields, headers: &HeaderMap, caller: &Caller) -> Option<NewMessage> {
-    let text = body.optional("content", "must be a string", |text| Some(text.to_owned()));
-    let url = body.optional("fileUrl", "must be a URL", |text| Some(text.to_owned()));
-    let name = body.optional("fileName", "must be a string", |text| Some(text.to_owned()));
-    let kind = body.optional("messageType", "is not known", |text| {
-        MessageKind::parse(text).ok()
-    });
-    None
+    let text = body
+        .optional("content", A_STRING, owned)
+        .unwrap_or_default();
+    let url = body.optional("fileUrl", A_STRING, owned);
+    let name = body.optional("fileName", A_STRING, owned);
+    let kind = body.optional("messageType", A_STRING, owned);
+    let attachment = url
+        .filter(|url| !url.is_empty())
+        .map(|url| body.noted(Attachment::new(&url, name.as_deref())));
+    let kind = match kind {
+        Some(kind) => body.noted(MessageKind::parse(&kind))?,
+        None if attachment.is_some() => MessageKind::File,
+        None => MessageKind::Text,
+    };
+    let max_chars = caller.app.policy.max_content_chars;
+    let content = body.noted(Content::new(kind, &text, attachment.flatten(), max_chars));
+    let key = read_key(body, headers).map_or_else(Key::fresh, Key::Clients);
+    Some(NewMessage {
+        key,
+        content: content?,
+    })
+}
+
+/// Reads the header `Idempotency-Key`, else `clientMessageId`.
+fn read_key(body: &mut Fields, headers: &HeaderMap) -> Option<ClientKey> {
+    let in_body = body.optional("clientMessageId", A_KEY, |text| ClientKey::new(text).ok());
+    let Some(header) = headers.get("idempotency-key") else {
+        return in_body;
+    };
+    let key = header
+        .to_str()
+        .ok()
+        .and_then(|text| ClientKey::new(text).ok());
+    if key.is_none() {
+        body.note("Idempotency-Key", A_KEY);
+    }
+    key
+}
+
+const A_STRING: &str = "must be a string";
+const A_KEY: &str = "must be a string of 1 to 64 bytes";
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands where other fields have a rule"
+)]
+fn owned(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn sender_role(text: &str) -> Option<Role> {
+    Role::parse(text)
+        .ok()
+        .filter(|role| role.belongs_to(Dialect::Consult))
+}
+
+fn origin(trace: TraceParent) -> Origin {
+    Origin {
+        traceparent: trace.to_string(),
+        ..Origin::default()
+    }
+}
+
+fn no_result() -> ChatError {
+    ChatError::Internal("an append of one message had no result".into())
 }

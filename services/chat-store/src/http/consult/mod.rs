@@ -8,7 +8,7 @@ mod messages;
 
 use axum::{
     Router,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Path},
     routing::{get, post},
 };
 use chat_domain::{Conversation, ConversationId, Dialect, Role, SubjectId, UserId};
@@ -25,7 +25,10 @@ pub(super) fn router() -> Router<Api> {
             get(conversations::list).post(conversations::open),
         )
         .route("/chat/conversations/{id}/messages", get(messages::page))
-        .route("/chat/conversations/{id}/unread", get(conversations::unread))
+        .route(
+            "/chat/conversations/{id}/unread",
+            get(conversations::unread),
+        )
         .route("/chat/conversations/{id}/read", post(messages::mark_read))
         .route("/chat/messages", post(messages::send))
 }
@@ -41,6 +44,21 @@ impl FromRequestParts<Api> for Authenticated {
     }
 }
 
+/// The conversation that the path names.
+struct InPath(ConversationId);
+
+impl FromRequestParts<Api> for InPath {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, RestError> {
+        let text = Path::<String>::from_request_parts(parts, api).await;
+        text.ok()
+            .and_then(|Path(text)| ConversationId::parse(&text).ok())
+            .map(Self)
+            .ok_or_else(|| RestError::invalid(vec![format!("conversationId {A_UUID}")]))
+    }
+}
+
 /// What a booking brings together.
 struct Meeting {
     consultant: UserId,
@@ -53,7 +71,7 @@ impl Meeting {
     fn read(body: &mut Fields) -> Option<Self> {
         let consultant = body.required("consultantId", A_UUID, user_id);
         let patient = body.required("patientId", A_UUID, user_id);
-        let booking = body.required("bookingId", A_UUID, |text| SubjectId::new(&uuid(text)?).ok());
+        let booking = body.required("bookingId", A_UUID, booking_id);
         Some(Self {
             consultant: consultant?,
             patient: patient?,
@@ -79,8 +97,13 @@ impl Meeting {
 /// What is wrong with a text that is no UUID.
 const A_UUID: &str = "must be a UUID";
 
+/// Reads the id of a booking.
+pub(super) fn booking_id(text: &str) -> Option<SubjectId> {
+    SubjectId::new(&uuid(text)?).ok()
+}
+
 /// Reads the id of a user.
-fn user_id(text: &str) -> Option<UserId> {
+pub(super) fn user_id(text: &str) -> Option<UserId> {
     UserId::new(&uuid(text)?).ok()
 }
 
@@ -88,12 +111,6 @@ fn user_id(text: &str) -> Option<UserId> {
 fn uuid(text: &str) -> Option<String> {
     let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
     Some(uuid.to_string())
-}
-
-/// Reads the id in a path.
-fn conversation_id(text: &str) -> Result<ConversationId, RestError> {
-    ConversationId::parse(text)
-        .map_err(|_| RestError::invalid(vec![format!("conversationId {A_UUID}")]))
 }
 
 /// Tells whether the caller is `user` in `role`.

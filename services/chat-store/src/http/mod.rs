@@ -1,0 +1,86 @@
+//! REST for clients, and the internal HTTP for other services.
+//!
+//! Each dialect has one router over the pieces that all share: [`auth`], [`error`], [`fields`],
+//! [`page`]. What is deliberately absent: rules of the chat, which are use cases in [`crate::app`],
+//! and the bodies of answers, which are in `dialects`.
+
+mod auth;
+mod consult;
+mod error;
+mod fields;
+mod internal;
+mod observe;
+mod page;
+mod serve;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use chat_domain::Dialect;
+use http::StatusCode;
+use serde_json::json;
+use service_kit::{
+    apps::Apps,
+    auth::Verifier,
+    http::{cors_headers, preflight},
+};
+
+pub use internal::router as internal_router;
+pub use serve::serve;
+
+use crate::app::App;
+use error::RestError;
+
+/// What the routes of clients work with.
+#[derive(Clone)]
+struct Api {
+    app: App,
+    verifier: Verifier,
+}
+
+/// Returns the routes of clients: those of each dialect that an app speaks.
+///
+/// They answer users of the apps whose tokens `verifier` knows.
+pub fn router(app: App, verifier: Verifier) -> Router {
+    observe::describe();
+    let apps = Arc::clone(verifier.apps());
+    let mut router = Router::new().route("/", get(status));
+    if apps.speak(Dialect::Consult) {
+        router = router.nest("/api/v1", consult::router());
+    }
+    finish(router)
+        .layer(middleware::from_fn_with_state(apps, cors))
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(Api { app, verifier })
+}
+
+/// Answers what matches no route in the form of all errors.
+fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(async || RestError::new(StatusCode::NOT_FOUND, "Route not found"))
+        .method_not_allowed_fallback(async || {
+            RestError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+        })
+}
+
+/// `GET /`: tells a person with a browser that something is here. Health is on the admin port.
+async fn status() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok", "message": "care-chat API running" }))
+}
+
+async fn cors(State(apps): State<Arc<Apps>>, request: Request, next: Next) -> Response {
+    if let Some(response) = preflight(request.method(), request.headers(), apps.origins()) {
+        return response.map(|()| Body::empty()).into_response();
+    }
+    let headers = cors_headers(request.headers(), apps.origins());
+    let mut response = next.run(request).await;
+    response.headers_mut().extend(headers);
+    response
+}
