@@ -3,4 +3,5 @@
 pub mod app;
 pub mod http;
 pub mod metrics;
+pub mod pg;
 pub mod ports;

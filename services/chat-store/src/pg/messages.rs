@@ -1,0 +1,176 @@
+//! Reading messages and marking them as received.
+//!
+//! History is read in the order of `created_at`, which the partitions follow, between two bounds that
+//! `message_marks` gives: so only the partitions that hold the page are opened.
+
+use chat_domain::{
+    Attachment, ClientKey, Content, ConversationId, Message, MessageId, MessageKind, Receipt, Role,
+    Seq, Timestamp, UserId,
+};
+use sqlx::{PgPool, types::time::OffsetDateTime};
+use uuid::Uuid;
+
+use super::error::{PgError, inconsistent};
+use crate::ports::{Received, Slice};
+
+pub(super) async fn list(
+    pool: &PgPool,
+    conversation: ConversationId,
+    slice: Slice,
+    limit: u32,
+) -> Result<Vec<Message>, PgError> {
+    let rows = match slice {
+        Slice::Before(seq) => list_before(pool, conversation, seq, limit).await?,
+        Slice::After(seq) => list_after(pool, conversation, seq, limit).await?,
+    };
+    rows.into_iter().map(Message::try_from).collect()
+}
+
+async fn list_before(
+    pool: &PgPool,
+    conversation: ConversationId,
+    before: Seq,
+    limit: u32,
+) -> Result<Vec<Row>, PgError> {
+    Ok(sqlx::query_as!(
+        Row,
+        "SELECT /* messages.list_before */
+                message_id, conversation_id, seq, sender_id, sender_role, kind, content, file_url,
+                file_name, client_key, created_at, delivered_at, read_at
+         FROM messages
+         WHERE conversation_id = $1
+           AND seq < $2
+           AND created_at >= (
+               SELECT created_at FROM message_marks WHERE conversation_id = $1 AND seq = 1)
+           AND created_at <= coalesce((
+               SELECT created_at FROM message_marks
+               WHERE conversation_id = $1 AND seq >= $2
+               ORDER BY seq
+               LIMIT 1), 'infinity')
+         ORDER BY created_at DESC
+         LIMIT $3",
+        conversation.0,
+        place(before),
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+async fn list_after(
+    pool: &PgPool,
+    conversation: ConversationId,
+    after: Seq,
+    limit: u32,
+) -> Result<Vec<Row>, PgError> {
+    Ok(sqlx::query_as!(
+        Row,
+        "SELECT /* messages.list_after */
+                message_id, conversation_id, seq, sender_id, sender_role, kind, content, file_url,
+                file_name, client_key, created_at, delivered_at, read_at
+         FROM messages
+         WHERE conversation_id = $1
+           AND seq > $2
+           AND created_at >= (
+               SELECT created_at FROM message_marks
+               WHERE conversation_id = $1 AND seq <= greatest($2, 1)
+               ORDER BY seq DESC
+               LIMIT 1)
+         ORDER BY created_at
+         LIMIT $3",
+        conversation.0,
+        place(after),
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+pub(super) async fn receive(
+    pool: &PgPool,
+    conversation: ConversationId,
+    user: &UserId,
+    ids: &[MessageId],
+    receipt: Receipt,
+) -> Result<(Received, u64), PgError> {
+    // An id carries the time of its message; one without a sensible time is of no message.
+    let time = |id: &MessageId| Timestamp(i64::try_from(id.unix_ms()).unwrap_or(0)).to_datetime();
+    let (oldest, newest) = (ids.iter().map(time).min(), ids.iter().map(time).max());
+    let raw: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let row = sqlx::query!(
+        r#"SELECT /* messages.receive */
+                  message_ids AS "message_ids!", marked_at AS "marked_at!", epoch AS "epoch!"
+           FROM receive_messages($1, $2, $3, $4, $5, $6)"#,
+        conversation.0,
+        user.as_str(),
+        &raw,
+        oldest.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        newest.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        matches!(receipt, Receipt::Read),
+    )
+    .fetch_one(pool)
+    .await?;
+    let received = Received {
+        ids: row.message_ids.into_iter().map(MessageId).collect(),
+        at: Timestamp::from_datetime(row.marked_at),
+    };
+    Ok((received, epoch(row.epoch)?))
+}
+
+pub(super) fn epoch(epoch: i64) -> Result<u64, PgError> {
+    u64::try_from(epoch).map_err(inconsistent("epoch"))
+}
+
+fn place(seq: Seq) -> i64 {
+    i64::try_from(seq.0).unwrap_or(i64::MAX)
+}
+
+/// A row of `messages`.
+struct Row {
+    message_id: Uuid,
+    conversation_id: Uuid,
+    seq: i64,
+    sender_id: String,
+    sender_role: String,
+    kind: String,
+    content: String,
+    file_url: Option<String>,
+    file_name: Option<String>,
+    client_key: Option<String>,
+    created_at: OffsetDateTime,
+    delivered_at: Option<OffsetDateTime>,
+    read_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<Row> for Message {
+    type Error = PgError;
+
+    fn try_from(row: Row) -> Result<Self, PgError> {
+        let broken = inconsistent("messages");
+        let attachment = row.file_url.map(|url| Attachment {
+            url,
+            name: row.file_name,
+        });
+        Ok(Self {
+            id: MessageId(row.message_id),
+            conversation: ConversationId(row.conversation_id),
+            seq: Seq(u64::try_from(row.seq).map_err(inconsistent("messages"))?),
+            sender: UserId::new(&row.sender_id).map_err(&broken)?,
+            sender_role: Role::parse(&row.sender_role).map_err(&broken)?,
+            client_key: row
+                .client_key
+                .as_deref()
+                .map(ClientKey::new)
+                .transpose()
+                .map_err(&broken)?,
+            content: Content::stored(
+                MessageKind::parse(&row.kind).map_err(&broken)?,
+                row.content,
+                attachment,
+            ),
+            created_at: Timestamp::from_datetime(row.created_at),
+            delivered_at: row.delivered_at.map(Timestamp::from_datetime),
+            read_at: row.read_at.map(Timestamp::from_datetime),
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! The ports of storage on Postgres. The only place where SQL is.
+//!
+//! Statements are checked at compile time against `.sqlx`, and name themselves in a comment after
+//! their first keyword, so that the server's logs read like the code. No statement here opens a
+//! transaction: each is one, and what needs several commands is a function in `migrations/`.
+
+mod conversations;
+mod directory;
+mod error;
+mod journal;
+mod messages;
+mod outbox;
+
+use std::time::Duration;
+
+use chat_domain::{
+    AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId, Receipt,
+    SubjectId, User, UserId,
+};
+use futures_util::future::BoxFuture;
+use sqlx::{PgPool, migrate::Migrator, postgres::PgPoolOptions};
+
+use crate::ports::{
+    Answer, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId, Received,
+    Slice, Store, Written,
+};
+use error::PgError;
+
+/// The schema's history.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// How many weeks of partitions there are ahead.
+const WEEKS_AHEAD: i32 = 4;
+
+/// How long a caller waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Postgres. A clone shares the connections.
+#[derive(Debug, Clone)]
+pub struct Pg {
+    pool: PgPool,
+}
+
+impl Pg {
+    /// Connects with at most `connections`, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// Returns the driver's error for a bad URL, a refused login or a server that is not there.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect(url)
+            .await?;
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to date; replicas that start together take turns.
+    ///
+    /// # Errors
+    ///
+    /// Returns what kept a migration from running.
+    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        MIGRATOR.run(&self.pool).await
+    }
+
+    /// Makes the partitions of the coming weeks; returns how many were missing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the database is.
+    pub async fn create_partitions(&self) -> Result<i32, ChatError> {
+        let made = sqlx::query_scalar!(
+            r#"SELECT /* messages.create_partitions */ create_message_partitions(
+                   (now() AT TIME ZONE 'UTC')::date, $1) AS "made!""#,
+            WEEKS_AHEAD + 1,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(PgError::from)?;
+        Ok(made)
+    }
+
+    /// Tells whether the database answers.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), ChatError> {
+        sqlx::query!("SELECT /* pg.ping */ 1 AS one")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(PgError::from)?;
+        Ok(())
+    }
+
+    /// Closes the connections, once what uses them has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn epoch(&self) -> Result<u64, PgError> {
+        let epoch = sqlx::query_scalar!(r#"SELECT /* epoch.find */ chat_epoch() AS "epoch!""#)
+            .fetch_one(&self.pool)
+            .await?;
+        messages::epoch(epoch)
+    }
+}
+
+/// Boxes an answer in the words of the ports.
+fn answer<'a, T: Send + 'a>(
+    query: impl Future<Output = Result<T, PgError>> + Send + 'a,
+) -> Answer<'a, T> {
+    Box::pin(async { query.await.map_err(ChatError::from) })
+}
+
+impl Journal for Pg {
+    fn append<'a>(&'a self, batch: &'a [Entry]) -> BoxFuture<'a, Result<Written, JournalError>> {
+        Box::pin(async { Ok(journal::append(&self.pool, batch).await?) })
+    }
+}
+
+impl Outbox for Pg {
+    fn claim(&self, limit: u32) -> Answer<'_, Vec<Due>> {
+        answer(outbox::claim(&self.pool, limit))
+    }
+
+    fn remove<'a>(&'a self, ids: &'a [OutboxId]) -> Answer<'a, ()> {
+        answer(outbox::remove(&self.pool, ids))
+    }
+
+    fn age_seconds(&self) -> Answer<'_, f64> {
+        answer(outbox::age_seconds(&self.pool))
+    }
+}
+
+impl Store for Pg {
+    fn put_user<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a User,
+        version: Option<i64>,
+    ) -> Answer<'a, ()> {
+        answer(directory::put_user(&self.pool, app, user, version))
+    }
+
+    fn add_user<'a>(&'a self, app: &'a AppId, user: &'a User) -> Answer<'a, ()> {
+        answer(directory::add_user(&self.pool, app, user))
+    }
+
+    fn put_booking<'a>(
+        &'a self,
+        app: &'a AppId,
+        booking: &'a Booking,
+        version: Option<i64>,
+    ) -> Answer<'a, ()> {
+        answer(directory::put_booking(&self.pool, app, booking, version))
+    }
+
+    fn put_business<'a>(
+        &'a self,
+        app: &'a AppId,
+        business: &'a Business,
+        version: Option<i64>,
+    ) -> Answer<'a, ()> {
+        answer(directory::put_business(&self.pool, app, business, version))
+    }
+
+    fn put_association<'a>(
+        &'a self,
+        app: &'a AppId,
+        doctor: &'a UserId,
+        patient: &'a UserId,
+        version: Option<i64>,
+    ) -> Answer<'a, ()> {
+        let pool = &self.pool;
+        answer(directory::put_association(
+            pool, app, doctor, patient, version,
+        ))
+    }
+
+    fn find_booking<'a>(
+        &'a self,
+        app: &'a AppId,
+        id: &'a SubjectId,
+    ) -> Answer<'a, Option<Booking>> {
+        answer(directory::find_booking(&self.pool, app, id))
+    }
+
+    fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>> {
+        answer(directory::find_business(&self.pool, app, id))
+    }
+
+    fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation> {
+        answer(conversations::open(&self.pool, new))
+    }
+
+    fn find_conversation<'a>(
+        &'a self,
+        app: &'a AppId,
+        id: ConversationId,
+    ) -> Answer<'a, Option<Conversation>> {
+        answer(conversations::find(&self.pool, app, id))
+    }
+
+    fn list_conversations<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        limit: u32,
+    ) -> Answer<'a, Vec<Conversation>> {
+        answer(conversations::list(&self.pool, app, user, limit))
+    }
+
+    fn list_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<Head>> {
+        answer(conversations::list_heads(&self.pool, app, ids))
+    }
+
+    fn list_own_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        limit: u32,
+    ) -> Answer<'a, Vec<Head>> {
+        answer(conversations::list_own_heads(&self.pool, app, user, limit))
+    }
+
+    fn find_unread<'a>(
+        &'a self,
+        app: &'a AppId,
+        conversation: ConversationId,
+        user: &'a UserId,
+    ) -> Answer<'a, Option<u64>> {
+        let pool = &self.pool;
+        answer(conversations::find_unread(pool, app, conversation, user))
+    }
+
+    fn list_messages(
+        &self,
+        conversation: ConversationId,
+        slice: Slice,
+        limit: u32,
+    ) -> Answer<'_, Vec<Message>> {
+        answer(messages::list(&self.pool, conversation, slice, limit))
+    }
+
+    fn receive<'a>(
+        &'a self,
+        conversation: ConversationId,
+        user: &'a UserId,
+        ids: &'a [MessageId],
+        receipt: Receipt,
+    ) -> Answer<'a, (Received, u64)> {
+        let pool = &self.pool;
+        answer(messages::receive(pool, conversation, user, ids, receipt))
+    }
+
+    fn epoch(&self) -> Answer<'_, u64> {
+        answer(Self::epoch(self))
+    }
+}
