@@ -19,6 +19,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// The server met a condition it did not expect.
     pub const INTERNAL_ERROR: Self = Self(1011);
+    /// The server restarts; the client may come back.
+    pub const SERVICE_RESTART: Self = Self(1012);
 
     /// Returns the code, unless it is one that no endpoint may send.
     ///

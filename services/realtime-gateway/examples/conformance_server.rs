@@ -1,0 +1,123 @@
+//! The server that the official protocol suites of Engine.IO and Socket.IO expect:
+//! `cargo run -p realtime-gateway --example conformance_server -- --port 3000`.
+//!
+//! The transport is the gateway's own; there is no chat. On `/engine.io/` every message is echoed.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Parser;
+use realtime_gateway::transport::{
+    Accepted, Application, Class, Config, ConnectRequest, Event, Reason, Refused, Server, Socket,
+};
+use socketio_protocol::{
+    Frame,
+    connection::{self, Layer},
+    packet,
+};
+use tokio::{net::TcpListener, time::timeout};
+
+/// Serves the protocol suites until it is interrupted.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The port on the loopback interface.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Ends by itself after this many seconds.
+    #[arg(long, default_value_t = 3600)]
+    seconds: u64,
+    /// Milliseconds between two pings.
+    #[arg(long, default_value_t = 300)]
+    ping_interval: u64,
+    /// Milliseconds the client has for its pong.
+    #[arg(long, default_value_t = 200)]
+    ping_timeout: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let config = Config {
+        paths: vec![
+            ("/engine.io/".to_owned(), Layer::EngineIo),
+            ("/socket.io/".to_owned(), Layer::SocketIo),
+        ],
+        protocol: connection::Config {
+            ping_interval: Duration::from_millis(args.ping_interval),
+            ping_timeout: Duration::from_millis(args.ping_timeout),
+            connect_timeout: Duration::from_secs(1),
+            ..connection::Config::default()
+        },
+        ..Config::default()
+    };
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, args.port))).await?;
+    let server = Server::new(config, Arc::new(Echo));
+
+    // Its end is the end of the time it was given.
+    let _ = timeout(Duration::from_secs(args.seconds), server.serve(listener)).await;
+    Ok(())
+}
+
+/// Sends back what it gets.
+struct Echo;
+
+/// What a client said of itself, as JSON.
+type Auth = Box<str>;
+
+impl Application for Echo {
+    type Session = Auth;
+
+    fn has_namespace(&self, namespace: &str) -> bool {
+        matches!(namespace, "/" | "/custom")
+    }
+
+    fn origin_allowed(&self, _: &str, _: Option<&str>) -> bool {
+        true
+    }
+
+    async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Auth>, Refused> {
+        let session = request.auth.as_deref().map_or("{}", |auth| auth.get()).into();
+        Ok(Accepted { session, pid: None })
+    }
+
+    fn connected(&self, socket: &Socket<Auth>) {
+        socket.emit("auth", &[socket.session()]);
+    }
+
+    async fn events(&self, batch: Vec<(Socket<Auth>, Event)>) {
+        for (socket, event) in batch {
+            let args = event.args.to_vec();
+            let args = args.iter().map(|arg| arg.get()).collect::<Vec<_>>();
+            match (&*event.name, event.ack) {
+                ("message", _) => echo(&socket, &args, &event),
+                ("message-with-ack", Some(ack)) => {
+                    socket.ack(ack, &args);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn disconnected(&self, _: &Socket<Auth>, _: Reason) {}
+}
+
+fn echo(socket: &Socket<Auth>, args: &[&str], event: &Event) {
+    if event.attachments.is_empty() {
+        socket.emit("message-back", args);
+        return;
+    }
+    let n_attachments = event.attachments.len();
+    let head = packet::encode_binary_event(
+        socket.namespace(),
+        None,
+        "message-back",
+        args,
+        n_attachments,
+    );
+    let mut frames = vec![Frame::text(&head)];
+    frames.extend(event.attachments.iter().map(|attachment| Frame::binary(attachment)));
+    socket.send_all(&frames, Class::Message);
+}

@@ -1,0 +1,234 @@
+//! Requests: what they ask for, and from where. What a session does with them is in `polling`.
+
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, ORIGIN, VARY,
+    },
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use socketio_protocol::{
+    connection as protocol,
+    engine::{Query, QueryError, Transport},
+};
+
+use super::{
+    Application, Handshake, polling,
+    server::Shared,
+    upgrade::{self, Upgrade},
+};
+
+/// The answer to a request.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Answers one request that came from `peer`.
+pub(super) async fn handle<A: Application>(
+    server: Arc<Shared<A>>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let Some(config) = server.protocol(request.uri().path()).map(Arc::clone) else {
+        return Ok(json(
+            StatusCode::NOT_FOUND,
+            r#"{"message":"Not found"}"#.to_owned(),
+        ));
+    };
+    let origin = request.headers().get(ORIGIN).cloned();
+    if let Some(origin) = &origin
+        && !is_allowed(&*server.application, origin, request.headers())
+    {
+        return Ok(refusal(QueryError::Forbidden));
+    }
+
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut answer = match is_preflight {
+        true => status(StatusCode::NO_CONTENT),
+        false => engine(&server, &config, peer, request)
+            .await
+            .unwrap_or_else(refusal),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(origin) = origin {
+        allow(headers, origin);
+        if is_preflight {
+            allow_all_there_is(headers);
+        }
+    }
+    Ok(answer)
+}
+
+/// Answers a request of Engine.IO.
+async fn engine<A: Application>(
+    server: &Arc<Shared<A>>,
+    config: &Arc<protocol::Config>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, QueryError> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let query = Query::parse(&query)?;
+    match (query.transport, query.sid) {
+        (Transport::Polling, None) if request.method() == Method::GET => {
+            let handshake = handshake(server, peer, request.headers(), Transport::Polling);
+            Ok(polling::open(server, config, handshake))
+        }
+        (Transport::Polling, None) => Err(QueryError::BadHandshakeMethod),
+        (Transport::Polling, Some(sid)) => {
+            let connection = server.find(&sid)?;
+            match *request.method() {
+                Method::GET => polling::get(connection).await,
+                Method::POST => polling::post(connection, request).await,
+                _ => Err(QueryError::BadRequest),
+            }
+        }
+        (Transport::Websocket, sid) => {
+            let upgrade = Upgrade::take(request)?;
+            match sid {
+                None => {
+                    let transport = Transport::Websocket;
+                    let handshake = handshake(server, peer, upgrade.headers(), transport);
+                    Ok(upgrade::open(server, config, handshake, upgrade))
+                }
+                Some(sid) => upgrade::probe(server.find(&sid)?, upgrade),
+            }
+        }
+    }
+}
+
+/// Copies what is kept of a request. Nothing of it may refer to the request, which is large.
+fn handshake<A: Application>(
+    server: &Shared<A>,
+    peer: IpAddr,
+    headers: &HeaderMap,
+    transport: Transport,
+) -> Handshake {
+    let header = |name| text(headers, &name).map(Box::from);
+    Handshake {
+        authorization: header(AUTHORIZATION),
+        access_token: cookie(headers, "access_token").map(Box::from),
+        origin: header(ORIGIN),
+        host: header(HOST),
+        address: client_address(server, peer, headers),
+        transport,
+    }
+}
+
+/// Returns the address of the client: the last one that a trusted proxy vouches for.
+fn client_address<A: Application>(server: &Shared<A>, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let is_trusted = |address| {
+        server
+            .config
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(address))
+    };
+    let hops = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .rev()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.rsplit(','));
+
+    let mut client = peer;
+    for hop in hops {
+        if !is_trusted(client) {
+            break;
+        }
+        let Ok(address) = hop.trim().parse() else {
+            break;
+        };
+        client = address;
+    }
+    client
+}
+
+fn is_allowed<A: Application>(application: &A, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let host = text(headers, &HOST);
+    origin
+        .to_str()
+        .is_ok_and(|origin| application.origin_allowed(origin, host))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// Lets the page read the answer.
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        HeaderValue::from_static("true"),
+    );
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
+}
+
+/// Answers the question what a page may send.
+fn allow_all_there_is(headers: &mut HeaderMap) {
+    let pairs = [
+        (
+            ACCESS_CONTROL_ALLOW_METHODS,
+            "GET,HEAD,PUT,PATCH,POST,DELETE",
+        ),
+        (
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            "Content-Type,Authorization,X-Access-Token,X-Refresh-Token,X-Client-Type",
+        ),
+        (ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    for (name, value) in pairs {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Answers as the reference server does to a request that it refuses.
+fn refusal(error: QueryError) -> Answer {
+    json(
+        StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
+        error.body(),
+    )
+}
+
+/// Answers with JSON.
+pub(super) fn json(status: StatusCode, body: String) -> Answer {
+    with_type(status, "application/json", body.into())
+}
+
+/// Answers with an empty body.
+pub(super) fn status(status: StatusCode) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Answers with text.
+pub(super) fn plain(body: Bytes) -> Answer {
+    with_type(StatusCode::OK, "text/plain; charset=UTF-8", body)
+}
+
+fn with_type(code: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut answer = status(code);
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    *answer.body_mut() = Full::new(body);
+    answer
+}
