@@ -79,7 +79,11 @@ impl Application for Echo {
     }
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Auth>, Refused> {
-        let session = request.auth.as_deref().map_or("{}", |auth| auth.get()).into();
+        let session = request
+            .auth
+            .as_deref()
+            .map_or("{}", |auth| auth.get())
+            .into();
         Ok(Accepted { session, pid: None })
     }
 
@@ -89,14 +93,10 @@ impl Application for Echo {
 
     async fn events(&self, batch: Vec<(Socket<Auth>, Event)>) {
         for (socket, event) in batch {
-            let args = event.args.to_vec();
-            let args = args.iter().map(|arg| arg.get()).collect::<Vec<_>>();
-            match (&*event.name, event.ack) {
-                ("message", _) => echo(&socket, &args, &event),
-                ("message-with-ack", Some(ack)) => {
-                    socket.ack(ack, &args);
-                }
-                _ => {}
+            if let Some(head) = answer(&socket, &event) {
+                let mut frames = vec![Frame::text(&head)];
+                frames.extend(event.attachments.iter().map(|data| Frame::binary(data)));
+                socket.send_all(&frames, Class::Message);
             }
         }
     }
@@ -104,20 +104,24 @@ impl Application for Echo {
     fn disconnected(&self, _: &Socket<Auth>, _: Reason) {}
 }
 
-fn echo(socket: &Socket<Auth>, args: &[&str], event: &Event) {
-    if event.attachments.is_empty() {
-        socket.emit("message-back", args);
-        return;
+/// Returns the packet that gives an event back, or acknowledges it, with its own arguments.
+fn answer(socket: &Socket<Auth>, event: &Event) -> Option<String> {
+    let args = event.args.to_vec();
+    let args = &*args.iter().map(|arg| arg.get()).collect::<Vec<_>>();
+    let namespace = socket.namespace();
+    match (&*event.name, event.ack, event.attachments.len()) {
+        ("message", _, 0) => Some(packet::encode_event(namespace, None, "message-back", args)),
+        ("message", _, n) => Some(packet::encode_binary_event(
+            namespace,
+            None,
+            "message-back",
+            args,
+            n,
+        )),
+        ("message-with-ack", Some(ack), 0) => Some(packet::encode_ack(namespace, ack, args)),
+        ("message-with-ack", Some(ack), n) => {
+            Some(packet::encode_binary_ack(namespace, ack, args, n))
+        }
+        _ => None,
     }
-    let n_attachments = event.attachments.len();
-    let head = packet::encode_binary_event(
-        socket.namespace(),
-        None,
-        "message-back",
-        args,
-        n_attachments,
-    );
-    let mut frames = vec![Frame::text(&head)];
-    frames.extend(event.attachments.iter().map(|attachment| Frame::binary(attachment)));
-    socket.send_all(&frames, Class::Message);
 }

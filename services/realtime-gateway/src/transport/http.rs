@@ -97,7 +97,7 @@ async fn engine<A: Application>(
                     let handshake = handshake(server, peer, upgrade.headers(), transport);
                     Ok(upgrade::open(server, config, handshake, upgrade))
                 }
-                Some(sid) => upgrade::probe(server.find(&sid)?, upgrade),
+                Some(sid) => Ok(upgrade::probe(server.find(&sid)?, upgrade)),
             }
         }
     }

@@ -113,18 +113,23 @@ pub(super) fn open<A: Application>(
     })
 }
 
-/// Takes a WebSocket to which a polling client wants to change.
-pub(super) fn probe<A: Application>(
-    connection: Arc<Connection<A>>,
-    upgrade: Upgrade,
-) -> Result<Answer, QueryError> {
-    connection.begin_upgrade()?;
-    Ok(upgrade.accept(move |stream| match stream {
+/// Takes a WebSocket to which a polling client wants to change. A client that has one already
+/// keeps that one.
+pub(super) fn probe<A: Application>(connection: Arc<Connection<A>>, upgrade: Upgrade) -> Answer {
+    if connection.begin_upgrade().is_err() {
+        // Clients expect a WebSocket that is closed, not a refused one.
+        return upgrade.accept(|stream| {
+            if let Some((stream, _)) = stream {
+                tokio::spawn(websocket::turn_away(stream));
+            }
+        });
+    }
+    upgrade.accept(move |stream| match stream {
         Some((stream, early)) => {
             tokio::spawn(websocket::serve(connection, stream, early, Role::Probe));
         }
         None => connection.with(|protocol, sink| protocol.end_probe(sink)),
-    }))
+    })
 }
 
 /// Waits until the answer is written, and takes the stream out.

@@ -17,9 +17,9 @@ use socketio_protocol::{
     ws::{self, CloseCode, Decoder, Message, OpCode},
 };
 use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -100,6 +100,19 @@ pub(super) fn serve<A: Application>(
         poll_fn(|cx| socket.poll(cx, timer.as_mut())).await;
         socket.end();
     }
+}
+
+/// Closes a WebSocket that nobody serves.
+pub(super) async fn turn_away(mut stream: TcpStream) {
+    let close = async {
+        stream
+            .write_all(&ws::close_frame(CloseCode::POLICY_VIOLATION))
+            .await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // Whether the client saw it makes no difference.
+    let _ = timeout(LINGER, close).await;
 }
 
 impl<A: Application> WebSocket<A> {
