@@ -64,6 +64,17 @@ impl Args {
             .transpose()
     }
 
+    /// Says whether somebody asks how to use `command`.
+    pub(crate) fn wants_help(&self, command: &str) -> bool {
+        let asks = |argument: &str| argument == "--help" || argument == "-h";
+        asks(command) || self.0.iter().any(|argument| asks(argument))
+    }
+
+    /// Returns everything as it is.
+    pub(crate) fn all(self) -> Vec<String> {
+        self.0
+    }
+
     /// Returns everything that is left, for a command that passes it on.
     pub(crate) fn rest(self) -> Vec<String> {
         let mut rest = self.0;

@@ -54,7 +54,7 @@ impl Tool {
             Self::Nats => (2, 9),
             Self::Redis => (7, 0),
             Self::Haproxy => (2, 2),
-            Self::Node => (18, 0),
+            Self::Node => (18, 19),
         }
     }
 
@@ -77,6 +77,15 @@ impl Tool {
             Self::Redis => "redis",
             Self::Haproxy => "haproxy",
             Self::Node => "node",
+        }
+    }
+
+    /// A program that must be in the same folder.
+    fn needed_neighbour(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("initdb"),
+            Self::Node => Some("npm"),
+            Self::Nats | Self::Redis | Self::Haproxy => None,
         }
     }
 
@@ -138,7 +147,15 @@ pub(crate) fn fetched_mark(tool: Tool, places: &Places) -> PathBuf {
     places.dev.join("fetched").join(tool.program())
 }
 
+/// Where Node.js is put when it is fetched.
+pub(crate) fn fetched_node(places: &Places) -> PathBuf {
+    places.dev.join("node")
+}
+
 fn find_fetched(tool: Tool, places: &Places) -> Option<Program> {
+    if tool == Tool::Node {
+        return usable(tool, &fetched_node(places).join("bin/node"), None);
+    }
     fetched_mark(tool, places).exists().then_some(())?;
     let root = places.dev.join("root");
     let libraries = unpacked_libraries(&root);
@@ -206,7 +223,9 @@ fn usable(tool: Tool, path: &Path, libraries: Option<&str>) -> Option<Program> {
         path,
         libraries: libraries.map(str::to_owned),
     };
-    if tool == Tool::Postgres && !program.neighbour("initdb").path.exists() {
+    if let Some(needed) = tool.needed_neighbour()
+        && !program.neighbour(needed).path.exists()
+    {
         return None;
     }
     let output = program.command().arg(tool.version_flag()).output().ok()?;

@@ -9,14 +9,19 @@
 )]
 
 mod apps;
+mod bench;
+mod ci;
 mod cli;
 mod demo;
 mod endpoints;
 mod fetch;
 mod find;
+mod help;
 mod http;
 mod json;
+mod layers;
 mod lock;
+mod node;
 mod places;
 mod ports;
 mod process;
@@ -24,19 +29,25 @@ mod run_dir;
 mod secret;
 mod servers;
 mod services;
+mod sqlx;
 mod system;
 mod tail;
+mod tally;
+mod test;
 mod token;
 mod up;
 mod user;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+
+use crate::{cli::Args, places::Places};
 
 fn main() -> ExitCode {
     match run() {
-        Ok(code) => code,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -44,19 +55,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<ExitCode> {
-    let mut args = cli::Args::of_process();
+/// Runs one command and says whether what it checks holds.
+fn run() -> Result<bool> {
+    let mut args = Args::of_process();
     let command = args.command().unwrap_or_default();
     if command == "tied" {
-        process::become_tied(&std::env::args().skip(2).collect::<Vec<_>>())?;
+        return process::become_tied(args).map(|()| true);
+    }
+    if command.is_empty() || command == "help" || args.wants_help(&command) {
+        print!("{}", help::MANUAL);
+        return Ok(true);
     }
     process::watch_signals()?;
-    let places = places::Places::find()?;
+    let places = Places::find()?;
     match command.as_str() {
+        "bench" => bench::command(args, &places)?,
+        "ci" => return ci::command(args, &places),
+        "conformance-server" => services::conformance_server(args, &places)?,
+        "layers" => layers::command(args, &places)?,
+        "servers" => up::servers(args, &places)?,
+        "sqlx" => sqlx::command(args, &places)?,
+        "test" => return test::command(args, &places),
         "token" => token::print(args, &places)?,
         "up" => up::up(args, &places)?,
-        "servers" => up::servers(args, &places)?,
-        other => anyhow::bail!("unknown command {other:?}; see `cargo xtask --help`"),
+        other => bail!("unknown command {other:?}; see `cargo xtask --help`"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }

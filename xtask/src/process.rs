@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
-use crate::user::User;
+use crate::{cli::Args, user::User};
 
 /// How often a wait looks again.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
@@ -75,10 +75,11 @@ pub(crate) fn tied(program: impl AsRef<OsStr>, user: Option<&User>) -> Command {
 ///
 /// Returns only when the program could not be started.
 #[cfg(target_os = "linux")]
-pub(crate) fn become_tied(arguments: &[String]) -> Result<()> {
+pub(crate) fn become_tied(arguments: Args) -> Result<()> {
     use rustix::{process, thread};
 
-    let [parent, user, program, rest @ ..] = arguments else {
+    let arguments = arguments.all();
+    let [parent, user, program, rest @ ..] = arguments.as_slice() else {
         bail!("`tied` is for xtask itself");
     };
     // Credentials first: changing them clears the signal.
@@ -104,7 +105,7 @@ pub(crate) fn become_tied(arguments: &[String]) -> Result<()> {
 
 /// See the Linux version; elsewhere nothing is started this way.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn become_tied(_arguments: &[String]) -> Result<()> {
+pub(crate) fn become_tied(_arguments: Args) -> Result<()> {
     bail!("`tied` is for xtask itself");
 }
 
@@ -250,7 +251,7 @@ fn signal(child: &Child, signal: Signal) {
 /// A command that runs to its end while xtask may do something else; dropped, it is stopped.
 #[derive(Debug)]
 pub(crate) struct Task {
-    pub(crate) child: Child,
+    child: Child,
     ended: Option<ExitStatus>,
 }
 
@@ -273,16 +274,25 @@ impl Task {
     ///
     /// When xtask is interrupted meanwhile.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
-        loop {
-            if let Some(status) = self.ended {
-                return Ok(status);
-            }
+        while !self.has_ended()? {
             if interrupted() {
                 bail!("interrupted");
             }
-            self.ended = self.child.try_wait()?;
             std::thread::sleep(POLL);
         }
+        self.ended.context("ended without a status")
+    }
+
+    /// Says whether it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait()?;
+        }
+        Ok(self.ended.is_some())
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use crate::{
+    cli::Args,
     http, json,
     places::Places,
     ports::Ports,
@@ -19,6 +20,9 @@ use crate::{
 
 /// How long a service may take to start: it waits for its servers and, the store, for migrations.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a service may finish what it has when the system ends; then it is killed.
+const DRAIN_SECONDS: &str = "8";
 
 /// Bursts that load tests and demos need; production's defaults are stricter.
 const DEVELOPMENT_LIMITS: [(&str, &str); 0] = [];
@@ -49,6 +53,32 @@ pub(crate) fn build(places: &Places, profile: Profile) -> Result<Task> {
     }
     check_compiler()?;
     Task::start(command)
+}
+
+/// Builds and runs the gateway's transport for the official protocol suites.
+///
+/// # Errors
+///
+/// When it can't be built, or fails.
+pub(crate) fn conformance_server(mut args: Args, places: &Places) -> Result<()> {
+    let port: u16 = args.option("--port")?.context("--port is required")?;
+    args.finish()?;
+    check_compiler()?;
+    let mut command = cargo(places);
+    command.args([
+        "run",
+        "--package",
+        "realtime-gateway",
+        "--example",
+        "conformance_server",
+    ]);
+    command.args(["--", "--port", &port.to_string()]);
+    let outcome = process::run(command);
+    if process::interrupted() {
+        return Ok(()); // The way to end a server.
+    }
+    ensure!(outcome?.success(), "the server failed; see above");
+    Ok(())
 }
 
 /// A cargo that works on this workspace and dies with xtask.
@@ -212,6 +242,7 @@ fn service(program: &str, places: &Places, shared: &Shared) -> Command {
         .env("NATS_URL", &shared.nats_url)
         .env("CHAT_APPS_FILE", &shared.apps_file)
         .env("LOG_FORMAT", "text")
+        .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)
         .env("NO_COLOR", "1");
     if std::env::var_os("RUST_LOG").is_none() {
         command.env("RUST_LOG", "info");

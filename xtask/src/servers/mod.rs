@@ -4,7 +4,7 @@
 
 pub(crate) mod haproxy;
 mod nats;
-mod postgres;
+pub(crate) mod postgres;
 mod redis;
 
 use std::{

@@ -27,7 +27,11 @@ const NAME: &str = "chat";
 const LONGEST_SOCKET_DIR: usize = 80;
 
 /// Starts Postgres and waits until it accepts connections; makes its data at the first start.
-pub(super) fn start(
+///
+/// # Errors
+///
+/// When it does not start; shows the end of its log.
+pub(crate) fn start(
     program: &Program,
     run: &RunDir,
     ports: &mut Ports,

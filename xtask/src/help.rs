@@ -1,0 +1,54 @@
+//! `cargo xtask --help`.
+
+/// The manual.
+pub(crate) const MANUAL: &str = "\
+cargo xtask COMMAND [FLAGS]
+
+Runs, tests and checks care-chat. Needs git, rustup and a C compiler; Postgres (14 or newer),
+nats-server (2.9), redis-server (7), haproxy (2.2) and, for the tests, Node.js (18.19) are found on
+the machine or, on Debian and Ubuntu, fetched without root as private copies. Nothing is installed
+and no service of the system is touched: everything is kept in .dev/ (for root in /var/tmp, since
+Postgres refuses to run as root), and deleting that folder removes it all.
+
+RUN
+  up            The whole system on http://localhost:3000, with demo users, until Ctrl-C.
+    --gateways N      Replicas of realtime-gateway. Default 2.
+    --stores M        Replicas of chat-store. Default 1.
+    --port P          The public port, on loopback. Default 3000.
+    --ephemeral       Fresh data, removed at the end. Without it data is kept between runs.
+    --release         Optimised services.
+    --no-build        Start what is in the target folder, as it is.
+    --no-fsync        Postgres does not wait for the disk. For tests.
+    --endpoints FILE  Write what runs where to FILE, as JSON, when everything is ready.
+    --system          Install what is missing with apt-get.
+  servers       Postgres, NATS and Redis alone, until Ctrl-C.
+    --ephemeral, --no-fsync, --endpoints FILE, --system   As above.
+  token         Prints a token for a user of the system that runs, or ran last.
+    --user ID         Who. Required.
+    --role ROLE       What the user is, for example patient. Required.
+    --app APP         Default consult.
+    --email E, --name N
+    --ttl SECONDS     How long it is good for. Default a day.
+    --endpoints FILE  The system that wrote FILE.
+
+TEST
+  test [FILTER..]     Every test, on a system of its own: Rust, documentation, stock clients. The last
+                line is `N passed, N failed`. With a filter the Rust tests alone, the filter handed
+                to cargo nextest (or to cargo test where that is not installed).
+  conformance-server --port P
+                The transport alone, for the official Engine.IO and Socket.IO suites.
+  bench [FLAGS..]     Measures an optimised system of its own. --gateways and --stores as for up;
+                other flags go to the load generator, see `cargo run -p loadtest -- bench --help`.
+
+CHECK
+  ci            Everything that must hold before a change is taken: format, layers, query data,
+                lints, tests. .ci/run calls it.
+  layers        Who may know whom, from manifests and sources.
+  sqlx          Rewrites the query data in .sqlx after a query or a migration has changed.
+    --check           Only says whether that is needed.
+
+ENVIRONMENT
+  CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_HAPROXY, CHAT_NODE
+                The executable to use, before any other that could be found.
+  CARE_CHAT_DEV The folder to use in place of .dev/.
+";

@@ -1,0 +1,195 @@
+//! `cargo xtask test`: every test, on a system of its own.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, IsTerminal as _, Write as _},
+    path::Path,
+    process::Command,
+    sync::mpsc::{self, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    cli::Args,
+    node,
+    places::Places,
+    process::{self, Task},
+    run_dir::Keep,
+    servers::Durability,
+    services::{self, Profile},
+    system::{Options, System},
+    tally::Tally,
+};
+
+/// How long output may still come from a runner that has ended, through what it left running.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Runs the tests, prints the counts as the last line, and says whether all passed.
+///
+/// # Errors
+///
+/// When the arguments are wrong. What goes wrong later is a failed test.
+pub(crate) fn command(args: Args, places: &Places) -> Result<bool> {
+    let tally = run(&args.rest(), places);
+    println!("{tally}");
+    Ok(tally.failed == 0)
+}
+
+/// Runs the tests and counts them; whatever keeps them from running counts as one that failed.
+///
+/// With a `filter`, runs the Rust tests alone and hands it to their runner.
+pub(crate) fn run(filter: &[String], places: &Places) -> Tally {
+    let mut tally = Tally::default();
+    if let Err(error) = run_all(filter, places, &mut tally) {
+        eprintln!("error: {error:#}");
+        tally.failed += 1;
+    }
+    tally
+}
+
+fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> {
+    let options = Options {
+        gateways: 2,
+        // Tests kill one.
+        stores: 2,
+        port: None,
+        keep: Keep::ThisRun,
+        durability: Durability::None,
+        profile: Profile::Dev,
+        install: false,
+    };
+    let build = build(places)?;
+    let system = System::start(&options, places, Some(build))?;
+    let endpoints = system.run.path.join("endpoints.json");
+    system.write_endpoints(&endpoints)?;
+    let prepare = |mut command: Command| {
+        command
+            .env("CHAT_ENDPOINTS", &endpoints)
+            .env("DATABASE_URL", &system.servers.postgres.url)
+            .env("NATS_URL", &system.servers.nats.url)
+            .env("REDIS_URL", &system.servers.redis.url)
+            .env("SQLX_OFFLINE", "true");
+        command
+    };
+
+    tally.add(counted("Rust", prepare(rust(places, filter)))?);
+    if filter.is_empty() {
+        let mut documentation = services::cargo(places);
+        documentation.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+        tally.add(counted("documentation", prepare(documentation))?);
+        tally.add(counted("clients", prepare(clients(places)?))?);
+    }
+    Ok(())
+}
+
+/// Builds the services and the tests in one go, so that both see the same features of each
+/// dependency and nothing is built twice.
+fn build(places: &Places) -> Result<Task> {
+    services::check_compiler()?;
+    let mut command = services::cargo(places);
+    command.args(["build", "--workspace", "--bins", "--tests", "--examples"]);
+    Task::start(command)
+}
+
+fn rust(places: &Places, filter: &[String]) -> Command {
+    let has_nextest = process::output(Command::new("cargo-nextest").args(["nextest", "--version"]));
+    let mut command = services::cargo(places);
+    if has_nextest.is_ok() {
+        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        command.args([
+            "test",
+            "--workspace",
+            "--bins",
+            "--lib",
+            "--tests",
+            "--no-fail-fast",
+        ]);
+    }
+    command.args(filter);
+    command
+}
+
+/// Prepares the suite in JavaScript and returns the command that runs it.
+fn clients(places: &Places) -> Result<Command> {
+    let folder = places.workspace.join("tests/clients");
+    let path = node::path(places)?;
+    let npm = |arguments: &[&str]| {
+        let mut command = process::tied("npm", None);
+        command
+            .args(arguments)
+            .current_dir(&folder)
+            .env("PATH", &path);
+        command
+    };
+    if !is_installed(&folder) {
+        let status = process::run(npm(&["ci", "--no-audit", "--no-fund"]))?;
+        ensure!(
+            status.success(),
+            "npm could not install the clients; see above"
+        );
+    }
+    Ok(npm(&["test"]))
+}
+
+/// Says whether what npm installed is what the lock file asks for.
+fn is_installed(folder: &Path) -> bool {
+    let time = |file: &str| fs::metadata(folder.join(file)).and_then(|file| file.modified());
+    match (
+        time("package-lock.json"),
+        time("node_modules/.package-lock.json"),
+    ) {
+        (Ok(wanted), Ok(installed)) => installed > wanted,
+        _ => false,
+    }
+}
+
+/// Runs a test runner, shows its output and counts what it says.
+fn counted(name: &str, mut command: Command) -> Result<Tally> {
+    println!("\n== {name} tests");
+    if std::io::stdout().is_terminal() {
+        command
+            .env("CARGO_TERM_COLOR", "always")
+            .env("FORCE_COLOR", "1");
+    }
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut runner = Task::start(command)?;
+
+    let (sender, lines) = mpsc::sync_channel(64);
+    std::thread::spawn(move || {
+        for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+
+    let mut tally = Tally::default();
+    let mut ended: Option<Instant> = None;
+    loop {
+        match lines.recv_timeout(process::POLL) {
+            Ok(line) => {
+                std::io::stdout().write_all(&line)?;
+                println!();
+                tally.read(&String::from_utf8_lossy(&line));
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if process::interrupted() => bail!("interrupted"),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if ended.is_none() && runner.has_ended()? {
+            ended = Some(Instant::now());
+        }
+        if ended.is_some_and(|ended| ended.elapsed() > LINGER) {
+            break;
+        }
+    }
+    if !runner.wait()?.success() && tally.failed == 0 {
+        eprintln!("the {name} tests could not be run");
+        tally.failed = 1;
+    }
+    Ok(tally)
+}
