@@ -1,2 +1,14 @@
-//! Entry point.
-fn main() {}
+//! The process of the realtime gateway.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use realtime_gateway::{config::Config, wiring};
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    let (telemetry, admin_listen) = (config.telemetry.clone(), config.admin_listen);
+    service_kit::run("realtime-gateway", &telemetry, admin_listen, |service| {
+        wiring::start(service, config)
+    })
+}

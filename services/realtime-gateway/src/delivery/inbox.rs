@@ -1,0 +1,151 @@
+//! What arrives for one user: envelopes, checked as if they were hostile.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, Timestamp, UserId};
+use chat_proto::{WireError, WireId as _, v1};
+use prost::Message as _;
+use socketio_protocol::Frame;
+
+use super::Delivery;
+use crate::{
+    metrics::Metric, ports::Inbox, registry::UserKey, session::ChatSocket, transport::Class, wire,
+};
+
+/// The version of envelopes that is understood.
+const VERSION: u32 = 1;
+
+/// The [`Inbox`] of the interest connection.
+#[derive(Debug, Clone)]
+pub struct DeliveryInbox(pub Arc<Delivery>);
+
+impl Inbox for DeliveryInbox {
+    fn deliver(&self, user: &UserKey, payload: Bytes) {
+        if let Err(error) = self.0.envelope(user, payload) {
+            metrics::counter!(Metric::BadEnvelopes.name()).increment(1);
+            tracing::warn!(error = &error as &dyn std::error::Error, "envelope dropped");
+        }
+    }
+
+    fn resumed(&self) {
+        self.0.resumed.notify_one();
+    }
+}
+
+impl Delivery {
+    fn envelope(self: &Arc<Self>, user: &UserKey, payload: Bytes) -> Result<(), WireError> {
+        let envelope = v1::Envelope::decode(payload)?;
+        if envelope.version != VERSION {
+            return Err(WireError::Field("version"));
+        }
+        if envelope.app != user.app.as_str() {
+            return Err(WireError::Field("app"));
+        }
+        match envelope.body {
+            Some(v1::envelope::Body::MessageAppended(appended)) => {
+                self.message_appended(user, appended, envelope.epoch, &envelope.traceparent)
+            }
+            Some(v1::envelope::Body::MessagesReceived(received)) => {
+                self.messages_received(user, received, &envelope.origin)
+            }
+            Some(v1::envelope::Body::Typing(typing)) => self.typing(user, &typing),
+            // A kind that a newer release has.
+            None => Ok(()),
+        }
+    }
+
+    fn message_appended(
+        self: &Arc<Self>,
+        user: &UserKey,
+        appended: v1::MessageAppended,
+        epoch: u64,
+        traceparent: &str,
+    ) -> Result<(), WireError> {
+        let conversation = appended
+            .conversation
+            .ok_or(WireError::Field("conversation"))?;
+        let conversation = Conversation::try_from(conversation)?;
+        let message = appended.message.ok_or(WireError::Field("message"))?;
+        let message = Message::try_from(message)?;
+        if message.conversation != conversation.id || conversation.app != user.app {
+            return Err(WireError::Field("conversation"));
+        }
+        if conversation.participant(&user.user).is_none() {
+            return Err(WireError::Field("targets"));
+        }
+        tracing::debug!(
+            traceparent,
+            conversation.id = %conversation.id,
+            message.seq = message.seq.0,
+            "message event"
+        );
+        self.take(&conversation, &message, epoch, None);
+        Ok(())
+    }
+
+    fn messages_received(
+        &self,
+        user: &UserKey,
+        received: v1::MessagesReceived,
+        origin: &[u8],
+    ) -> Result<(), WireError> {
+        let receipt = received.receipt();
+        let conversation = ConversationId::from_wire(&received.conversation_id)?;
+        let ids: Result<Vec<MessageId>, WireError> = received
+            .message_ids
+            .iter()
+            .map(|id| MessageId::from_wire(id))
+            .collect();
+        let ids = ids?;
+        let reader = UserId::new(&received.user_id)?;
+        match receipt {
+            v1::ReceiptKind::Read => {
+                let marker = self.own_origin(origin);
+                let event = dialects::consult::messages_read(conversation, &ids);
+                self.tell(user, &wire::frame(&event), Class::Message, |socket| {
+                    socket.session().is_joined(conversation) && marker != Some(socket.number())
+                });
+            }
+            v1::ReceiptKind::Delivered if user.user != reader => {
+                let at = Timestamp(received.at_ms);
+                let event = dialects::consult::message_delivered(conversation, &ids, &reader, at);
+                self.tell(user, &wire::frame(&event), Class::Message, |socket| {
+                    socket.session().hears(conversation)
+                });
+            }
+            v1::ReceiptKind::Delivered | v1::ReceiptKind::Unspecified => {}
+        }
+        Ok(())
+    }
+
+    fn typing(&self, user: &UserKey, typing: &v1::Typing) -> Result<(), WireError> {
+        let conversation = ConversationId::from_wire(&typing.conversation_id)?;
+        let typist = UserId::new(&typing.user_id)?;
+        let role = Role::parse(&typing.role)?;
+        let event = if typing.active {
+            dialects::consult::user_typing(conversation, &typist, role)
+        } else {
+            dialects::consult::user_stopped_typing(conversation, &typist)
+        };
+        self.tell(user, &wire::frame(&event), Class::Ephemeral, |socket| {
+            socket.session().is_joined(conversation)
+        });
+        Ok(())
+    }
+
+    /// Queues a frame for some of a user's sockets.
+    fn tell(
+        &self,
+        user: &UserKey,
+        frame: &Frame,
+        class: Class,
+        hears: impl Fn(&ChatSocket) -> bool,
+    ) {
+        for socket in self.registry.sockets(user).iter() {
+            if hears(socket) {
+                socket.send(frame, class);
+            }
+        }
+    }
+}

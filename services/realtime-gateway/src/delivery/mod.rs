@@ -1,0 +1,233 @@
+//! From what the stores published to the sockets of this gateway.
+//!
+//! A message event, whichever way it comes (NATS, an append of our own, a fetched range), goes
+//! through the [`Tracker`] of its conversation, is encoded once and queued for every socket that
+//! hears the conversation. Receipts and typing are handed on as they come. What is deliberately
+//! absent: waiting for a socket, and trust in an event that skips a place.
+
+mod delay;
+mod inbox;
+mod receipts;
+mod repair;
+mod tracker;
+
+use std::{sync::Arc, time::Duration};
+
+use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, Seq, UserId};
+use smallvec::SmallVec;
+use socketio_protocol::Frame;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
+
+pub use delay::DelayLine;
+pub use inbox::DeliveryInbox;
+pub use receipts::Receipts;
+pub use tracker::{Item, Offered, Tracker};
+
+use crate::{
+    metrics::Metric,
+    registry::{Conversations, Registry, Sockets, UserKey},
+    session::Origin,
+    store::Store,
+    transport::{Class, Sent},
+    wire,
+};
+
+/// How long a sender's confirmation waits for messages before its own.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How soon after a join its conversation is checked: interest may not have spread before.
+const AFTER_JOIN: Duration = Duration::from_secs(2);
+/// How many joins may wait for their check; others wait for the regular one.
+const MAX_JOINS: usize = 100_000;
+/// How many ranges are fetched at once.
+const MAX_FETCHES: usize = 32;
+
+/// A stored message on its way to sockets.
+#[derive(Debug)]
+pub struct Appended {
+    message: MessageId,
+    sender: UserId,
+    frame: Frame,
+    /// Dropped when the message was delivered or needs no delivery.
+    settled: Option<oneshot::Sender<()>>,
+}
+
+/// The fan-out of this gateway.
+#[derive(Debug)]
+pub struct Delivery {
+    registry: Arc<Registry>,
+    conversations: Arc<Conversations>,
+    store: Store,
+    receipts: Arc<Receipts>,
+    /// Tells our own origins from others'.
+    replica: u64,
+    tasks: TaskTracker,
+    fetches: Semaphore,
+    resumed: Notify,
+    joins: DelayLine<(AppId, ConversationId)>,
+}
+
+/// The participants of a conversation who are here, with their sockets.
+type Locals = SmallVec<[(UserKey, Sockets); 2]>;
+
+impl Delivery {
+    /// Makes the fan-out. Work that outlives a call runs on `tasks`.
+    #[must_use]
+    pub fn new(
+        registry: Arc<Registry>,
+        conversations: Arc<Conversations>,
+        store: Store,
+        receipts: Arc<Receipts>,
+        replica: u64,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            registry,
+            conversations,
+            store,
+            receipts,
+            replica,
+            tasks,
+            fetches: Semaphore::new(MAX_FETCHES),
+            resumed: Notify::new(),
+            joins: DelayLine::new(AFTER_JOIN, MAX_JOINS),
+        }
+    }
+
+    /// Takes a message that this gateway had stored, and returns when the sockets here have it: a
+    /// sender hears of it there before it is confirmed.
+    pub async fn appended(
+        self: &Arc<Self>,
+        conversation: &Conversation,
+        message: &Message,
+        epoch: u64,
+    ) {
+        let (settle, settled) = oneshot::channel();
+        self.take(conversation, message, epoch, Some(settle));
+        // Either way out is the end: it was delivered, or a fetched copy took its place.
+        if tokio::time::timeout(SETTLE, settled).await.is_err() {
+            tracing::warn!(conversation.id = %conversation.id, "confirming a message out of order");
+        }
+        // Whoever delivers holds the lock until all sockets have it.
+        self.conversations
+            .with(conversation.id, |_tracker, _app| ());
+    }
+
+    /// Has a joined conversation checked soon.
+    pub fn joined(&self, app: &AppId, conversation: ConversationId) {
+        self.joins.push((app.clone(), conversation));
+    }
+
+    /// Takes a stored message in its turn.
+    fn take(
+        self: &Arc<Self>,
+        conversation: &Conversation,
+        message: &Message,
+        epoch: u64,
+        settled: Option<oneshot::Sender<()>>,
+    ) {
+        let locals = self.locate(conversation, message, epoch);
+        let has_delivered = self.conversations.with(conversation.id, |tracker, _app| {
+            tracker.has_delivered(epoch, message.seq)
+        });
+        match has_delivered {
+            // Nobody is here who is in it.
+            None => return,
+            Some(true) => {
+                metrics::counter!(Metric::Duplicates.name()).increment(1);
+                return;
+            }
+            Some(false) => {}
+        }
+        let mut item = encode(conversation, message);
+        item.event.settled = settled;
+        let is_gap = self.conversations.with(conversation.id, |tracker, _app| {
+            match tracker.offer(epoch, item) {
+                Offered::Deliver(events) => {
+                    self.write(&locals, conversation.id, &events);
+                    false
+                }
+                Offered::Duplicate => false,
+                Offered::Held { first } => first,
+            }
+        });
+        if is_gap == Some(true) {
+            self.repair_later(conversation.id);
+        }
+        record_fanout(message);
+    }
+
+    /// Finds the participants who are here, and makes sure that the order is kept for them.
+    fn locate(&self, conversation: &Conversation, message: &Message, epoch: u64) -> Locals {
+        let at = (epoch, message.seq, message.created_at);
+        conversation
+            .participants
+            .iter()
+            .filter_map(|participant| {
+                let user = UserKey {
+                    app: conversation.app.clone(),
+                    user: participant.user.clone(),
+                };
+                let sockets = self.registry.locate(&user, conversation.id, at)?;
+                Some((user, sockets))
+            })
+            .collect()
+    }
+
+    /// Queues messages for the sockets that hear their conversation.
+    fn write(&self, locals: &Locals, conversation: ConversationId, events: &[Appended]) {
+        for event in events {
+            for (user, sockets) in locals {
+                let n_queued = sockets
+                    .iter()
+                    .filter(|socket| socket.session().hears(conversation))
+                    .filter(|socket| socket.send(&event.frame, Class::Message) == Sent::Queued)
+                    .count();
+                if 0 < n_queued && user.user != event.sender {
+                    self.receipts.note(user, conversation, event.message);
+                }
+                metrics::counter!(Metric::Deliveries.name()).increment(n_queued as u64);
+            }
+        }
+    }
+
+    /// Tells sockets that they were not told everything up to `head`.
+    fn tell_resync(&self, locals: &Locals, conversation: ConversationId, head: Seq) {
+        metrics::counter!(Metric::Resyncs.name()).increment(1);
+        let frame = wire::frame(&dialects::consult::resync(&[(conversation, head)]));
+        for (_user, sockets) in locals {
+            for socket in sockets.iter() {
+                if socket.session().hears(conversation) {
+                    socket.send(&frame, Class::Message);
+                }
+            }
+        }
+    }
+
+    /// Tells whether `origin` is a socket of this gateway, and which.
+    fn own_origin(&self, origin: &[u8]) -> Option<u64> {
+        let origin = Origin::parse(origin)?;
+        (origin.replica == self.replica).then_some(origin.socket)
+    }
+}
+
+/// Encodes a message for all its receivers.
+fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
+    let event = dialects::consult::new_message(message, conversation);
+    Item {
+        seq: message.seq,
+        at: message.created_at,
+        event: Appended {
+            message: message.id,
+            sender: message.sender.clone(),
+            frame: wire::frame(&event),
+            settled: None,
+        },
+    }
+}
+
+fn record_fanout(message: &Message) {
+    let elapsed_ms = service_kit::now().0.saturating_sub(message.created_at.0);
+    let elapsed = Duration::from_millis(u64::try_from(elapsed_ms).unwrap_or_default());
+    metrics::histogram!(Metric::FanoutSeconds.name()).record(elapsed);
+}

@@ -1,0 +1,193 @@
+//! The chat as the [`Application`] of the transports: who may connect, and what each event does.
+//!
+//! Events of one socket take effect in their order. A handler answers by itself: its reply goes out
+//! as an event and, when the client asked, as the acknowledgement; a failure is an `error` event and
+//! leaves the socket usable. Not here: names and payloads (`dialects`), order and fan-out
+//! ([`delivery`](crate::delivery)), anything durable (the store).
+
+mod admit;
+mod connect;
+mod conversations;
+mod membership;
+mod messages;
+mod tokens;
+mod typing;
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chat_domain::ChatError;
+use dialects::{Command, ServerEvent};
+use service_kit::{auth::Verifier, http, traced};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use self::admit::{Admitted, Request};
+pub use self::{membership::Membership, typing::TypingSignals};
+use crate::{
+    delivery::Delivery,
+    limits::Rates,
+    metrics::Metric,
+    ports::Interest,
+    registry::Registry,
+    session::{ChatSocket, ExpiryQueue, Origin, Session},
+    store::Store,
+    transport::{Accepted, Application, ConnectRequest, Event, Reason, Refused},
+    wire,
+};
+
+/// What the chat is made of.
+#[expect(missing_docs, reason = "each is described at its type")]
+pub struct Parts {
+    pub verifier: Verifier,
+    pub registry: Arc<Registry>,
+    pub delivery: Arc<Delivery>,
+    pub interest: Arc<dyn Interest>,
+    pub store: Store,
+    pub typing: Arc<TypingSignals>,
+    pub rates: Rates,
+    /// This process, in origins.
+    pub replica: u64,
+    /// Runs what outlives a call.
+    pub tasks: TaskTracker,
+}
+
+/// The chat.
+pub struct Chat {
+    parts: Parts,
+    membership: Membership,
+    expiry: ExpiryQueue,
+    started: Instant,
+}
+
+impl Chat {
+    /// Puts the chat together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            membership: Membership::new(parts.store.clone()),
+            parts,
+            expiry: ExpiryQueue::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Does what a request asks for. Sends are the exception: they go in batches, by
+    /// [`Chat::send_all`].
+    async fn handle(&self, request: &Request) -> Result<(), ChatError> {
+        match &request.command {
+            Command::Join { conversation } => self.join(request, *conversation).await,
+            Command::Leave { conversation } => self.leave(request, *conversation),
+            Command::Typing {
+                conversation,
+                active,
+            } => self.type_in(request, *conversation, *active).await,
+            Command::MarkRead { conversation, ids } => {
+                self.mark_read(request, *conversation, ids).await
+            }
+            Command::Sync { since } => self.sync(request, since).await,
+            Command::RefreshToken { token } => {
+                self.refresh_token(request, token);
+                Ok(())
+            }
+            Command::Send(_) => Ok(()),
+        }
+    }
+
+    fn origin(&self, socket: &ChatSocket) -> Origin {
+        Origin {
+            replica: self.parts.replica,
+            socket: socket.number(),
+        }
+    }
+
+    /// Does the next thing of a batch; with a send, also those right behind it that go along.
+    async fn next(&self, first: Request, rest: &mut VecDeque<Admitted>) {
+        let label = admit::label(&first.command);
+        let started = Instant::now();
+        let span = traced!(first.trace, "event", event = label);
+        async {
+            if let Command::Send(_) = first.command {
+                self.send_all(admit::take_run(first, rest)).await;
+                return;
+            }
+            let outcome = self.handle(&first).await;
+            if let Err(error) = outcome {
+                fail(&first, &error);
+            }
+        }
+        .instrument(span)
+        .await;
+        metrics::histogram!(Metric::EventSeconds.name(), "event" => label)
+            .record(started.elapsed());
+    }
+
+    fn since_start(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Application for Chat {
+    type Session = Session;
+
+    fn has_namespace(&self, namespace: &str) -> bool {
+        namespace == wire::NAMESPACE
+    }
+
+    fn origin_allowed(&self, origin: &str, host: Option<&str>) -> bool {
+        http::is_origin_allowed(origin, host, self.parts.verifier.apps().origins())
+    }
+
+    async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refused> {
+        self.connect_socket(&request).await
+    }
+
+    fn connected(&self, socket: &ChatSocket) {
+        self.attach(socket);
+    }
+
+    async fn events(&self, batch: Vec<(ChatSocket, Event)>) {
+        let admitted = batch
+            .into_iter()
+            .map(|(socket, event)| self.admit(socket, event));
+        let mut admitted: VecDeque<Admitted> = admitted.collect();
+        while let Some(next) = admitted.pop_front() {
+            match next {
+                Admitted::Request(request) => self.next(request, &mut admitted).await,
+                Admitted::Answer(answer) => answer.give(),
+            }
+        }
+    }
+
+    fn disconnected(&self, socket: &ChatSocket, reason: Reason) {
+        self.detach(socket, reason);
+    }
+}
+
+/// Answers a request.
+fn answer(request: &Request, event: &ServerEvent) {
+    count(&request.command, "ok");
+    wire::reply(&request.socket, request.ack, event);
+}
+
+/// Answers a request that failed.
+fn fail(request: &Request, error: &ChatError) {
+    count(&request.command, error.kind().code());
+    match error.kind() {
+        chat_domain::ErrorKind::Internal | chat_domain::ErrorKind::Unavailable => {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(error, "event failed");
+        }
+        _ => tracing::debug!(error = error as &dyn std::error::Error, "event refused"),
+    }
+    let event = dialects::consult::failure(error, Some(&request.name));
+    wire::reply(&request.socket, request.ack, &event);
+}
+
+fn count(command: &Command, outcome: &'static str) {
+    let label = admit::label(command);
+    metrics::counter!(Metric::Events.name(), "event" => label, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,173 @@
+//! Who is typing. Relayed to the others, never stored; a start that is not renewed ends by itself.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chat_domain::{ChatError, Conversation, ConversationId, User};
+use chat_proto::{WireId as _, subject, v1};
+use parking_lot::Mutex;
+use prost::Message as _;
+use service_kit::TraceParent;
+
+use super::{Chat, Request};
+use crate::{delivery::DelayLine, ports::Publisher};
+
+/// How long somebody types who says nothing more.
+const LASTS: Duration = Duration::from_secs(5);
+/// How many starts may wait for their end.
+const MAX_WAITING: usize = 100_000;
+/// How many ends are handled at once.
+const BATCH: usize = 256;
+
+/// A socket typing in a conversation.
+type Key = (u64, ConversationId);
+
+/// Everybody who types at this gateway.
+pub struct TypingSignals {
+    publisher: Arc<dyn Publisher>,
+    active: Mutex<BTreeMap<Key, Typist>>,
+    /// Ends of starts; the number tells whether a later start came.
+    line: DelayLine<(Key, u64)>,
+}
+
+struct Typist {
+    user: User,
+    conversation: Arc<Conversation>,
+    n_starts: u64,
+}
+
+impl std::fmt::Debug for TypingSignals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TypingSignals").finish_non_exhaustive()
+    }
+}
+
+impl TypingSignals {
+    /// Makes it for nobody.
+    #[must_use]
+    pub fn new(publisher: Arc<dyn Publisher>) -> Self {
+        Self {
+            publisher,
+            active: Mutex::default(),
+            line: DelayLine::new(LASTS, MAX_WAITING),
+        }
+    }
+
+    /// Ends what was not renewed. Runs until dropped.
+    pub async fn run(&self) {
+        loop {
+            for (key, n_starts) in self.line.due(BATCH).await {
+                let ended = {
+                    let mut active = self.active.lock();
+                    let is_last = active
+                        .get(&key)
+                        .is_some_and(|typist| typist.n_starts == n_starts);
+                    is_last.then(|| active.remove(&key)).flatten()
+                };
+                self.publish_stop(ended);
+            }
+        }
+    }
+
+    /// Ends the typing of a socket in a conversation, if it types there.
+    pub fn stop(&self, socket: u64, conversation: ConversationId) {
+        let ended = self.active.lock().remove(&(socket, conversation));
+        self.publish_stop(ended);
+    }
+
+    /// Ends the typing of a socket everywhere.
+    pub fn stop_all(&self, socket: u64) {
+        let nil = ConversationId(uuid::Uuid::nil());
+        let ended: Vec<Typist> = {
+            let mut active = self.active.lock();
+            let keys = active.range((socket, nil)..(socket + 1, nil));
+            let keys: Vec<Key> = keys.map(|(key, _typist)| *key).collect();
+            keys.iter().filter_map(|key| active.remove(key)).collect()
+        };
+        for typist in ended {
+            self.publish_stop(Some(typist));
+        }
+    }
+
+    fn start(&self, socket: u64, user: &User, conversation: &Arc<Conversation>) {
+        let key = (socket, conversation.id);
+        let n_starts = {
+            let mut active = self.active.lock();
+            let typist = active.entry(key).or_insert_with(|| Typist {
+                user: user.clone(),
+                conversation: Arc::clone(conversation),
+                n_starts: 0,
+            });
+            typist.n_starts += 1;
+            typist.n_starts
+        };
+        if self.line.push((key, n_starts)) {
+            self.publish(user, conversation, true);
+        } else {
+            self.active.lock().remove(&key);
+        }
+    }
+
+    fn publish_stop(&self, ended: Option<Typist>) {
+        if let Some(typist) = ended {
+            self.publish(&typist.user, &typist.conversation, false);
+        }
+    }
+
+    /// Tells the others in the conversation.
+    fn publish(&self, user: &User, conversation: &Conversation, active: bool) {
+        let typing = v1::Typing {
+            conversation_id: conversation.id.to_wire(),
+            user_id: user.id.as_str().to_owned(),
+            role: user.role.as_str().to_owned(),
+            active,
+        };
+        for other in &conversation.participants {
+            if other.user == user.id {
+                continue;
+            }
+            let envelope = v1::Envelope {
+                version: 1,
+                app: conversation.app.as_str().to_owned(),
+                targets: vec![other.user.as_str().to_owned()],
+                traceparent: TraceParent::generate().to_string(),
+                body: Some(v1::envelope::Body::Typing(typing.clone())),
+                ..v1::Envelope::default()
+            };
+            let subject = subject::user(&conversation.app, &other.user);
+            self.publisher
+                .publish(subject, envelope.encode_to_vec().into());
+        }
+    }
+}
+
+impl Chat {
+    /// Relays that the client types, or types no longer. There is no event in answer.
+    pub(super) async fn type_in(
+        &self,
+        request: &Request,
+        conversation: ConversationId,
+        active: bool,
+    ) -> Result<(), ChatError> {
+        let session = request.socket.session();
+        let (typing, user) = (&self.parts.typing, session.user());
+        let conversation = self.membership.check(&session.key(), conversation).await?;
+        if active {
+            typing.start(request.socket.number(), user, &conversation);
+        } else {
+            typing
+                .active
+                .lock()
+                .remove(&(request.socket.number(), conversation.id));
+            // Also without a start before it: the end of one may have been lost.
+            typing.publish(user, &conversation, false);
+        }
+        super::count(&request.command, "ok");
+        if let Some(ack) = request.ack {
+            // There is no event to answer with: the client's own is confirmed.
+            let (event, id) = (&request.name, conversation.id);
+            let heard = format!(r#"{{"event":"{event}","data":{{"conversationId":"{id}"}}}}"#);
+            request.socket.ack(ack, &[&heard]);
+        }
+        Ok(())
+    }
+}

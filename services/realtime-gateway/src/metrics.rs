@@ -1,0 +1,110 @@
+//! The names of this service's metrics. Labels come from closed sets, never from clients.
+
+/// A metric, by what it measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each has its description below")]
+pub enum Metric {
+    Sockets,
+    Users,
+    Conversations,
+    Connects,
+    Events,
+    EventSeconds,
+    FanoutSeconds,
+    Deliveries,
+    Duplicates,
+    GapRepairs,
+    Resyncs,
+    BadEnvelopes,
+    RpcSeconds,
+    RpcRetries,
+    ReceiptsDropped,
+    SignalsDropped,
+    InterestReconnects,
+    SocketsEvicted,
+}
+
+impl Metric {
+    const ALL: [Self; 18] = [
+        Self::Sockets,
+        Self::Users,
+        Self::Conversations,
+        Self::Connects,
+        Self::Events,
+        Self::EventSeconds,
+        Self::FanoutSeconds,
+        Self::Deliveries,
+        Self::Duplicates,
+        Self::GapRepairs,
+        Self::Resyncs,
+        Self::BadEnvelopes,
+        Self::RpcSeconds,
+        Self::RpcRetries,
+        Self::ReceiptsDropped,
+        Self::SignalsDropped,
+        Self::InterestReconnects,
+        Self::SocketsEvicted,
+    ];
+
+    /// Returns the name under which it is scraped.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sockets => "chat_gateway_sockets",
+            Self::Users => "chat_gateway_users",
+            Self::Conversations => "chat_gateway_conversations",
+            Self::Connects => "chat_gateway_connects_total",
+            Self::Events => "chat_gateway_events_total",
+            Self::EventSeconds => "chat_gateway_event_seconds",
+            Self::FanoutSeconds => "chat_gateway_fanout_seconds",
+            Self::Deliveries => "chat_gateway_deliveries_total",
+            Self::Duplicates => "chat_gateway_duplicates_dropped_total",
+            Self::GapRepairs => "chat_gateway_gap_repairs_total",
+            Self::Resyncs => "chat_gateway_resyncs_total",
+            Self::BadEnvelopes => "chat_gateway_bad_envelopes_total",
+            Self::RpcSeconds => "chat_gateway_rpc_seconds",
+            Self::RpcRetries => "chat_gateway_rpc_retries_total",
+            Self::ReceiptsDropped => "chat_gateway_receipts_dropped_total",
+            Self::SignalsDropped => "chat_gateway_signals_dropped_total",
+            Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
+            Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
+        }
+    }
+
+    const fn description(self) -> &'static str {
+        match self {
+            Self::Sockets => "Sockets in a namespace",
+            Self::Users => "Users with a socket here",
+            Self::Conversations => "Conversations whose order is kept here",
+            Self::Connects => "Answers to CONNECT, by outcome",
+            Self::Events => "Clients' events, by event and outcome",
+            Self::EventSeconds => "Time to handle a client's event, by event",
+            Self::FanoutSeconds => "From the commit of a message to its sockets' queues",
+            Self::Deliveries => "Messages queued for a socket",
+            Self::Duplicates => "Message events that had been delivered before",
+            Self::GapRepairs => "Ranges fetched because something was missing, by outcome",
+            Self::Resyncs => "Gaps too large to stream, of which clients were told",
+            Self::BadEnvelopes => "Envelopes dropped because they mean nothing",
+            Self::RpcSeconds => "Requests to chat-stores, by request and outcome",
+            Self::RpcRetries => "Requests to chat-stores repeated, by request",
+            Self::ReceiptsDropped => "Delivery receipts that found no room",
+            Self::SignalsDropped => "Signals to other gateways that found no room",
+            Self::InterestReconnects => "Lost connections for users' events",
+            Self::SocketsEvicted => "Sockets closed because their user has too many",
+        }
+    }
+}
+
+/// Describes every metric to the recorder. Called once, after it is installed.
+pub fn describe() {
+    for metric in Metric::ALL {
+        let (name, description) = (metric.name(), metric.description());
+        if name.ends_with("_total") {
+            metrics::describe_counter!(name, description);
+        } else if name.ends_with("_seconds") {
+            metrics::describe_histogram!(name, description);
+        } else {
+            metrics::describe_gauge!(name, description);
+        }
+    }
+}

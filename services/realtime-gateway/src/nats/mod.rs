@@ -1,0 +1,12 @@
+//! The adapters to NATS: requests to chat-stores, signals to other gateways, and the connection on
+//! which everything for this gateway's users arrives.
+
+mod interest;
+mod protocol;
+mod publisher;
+mod requests;
+
+pub use interest::{InterestConnection, InterestError};
+pub use protocol::{Operation, Parser, ProtocolError};
+pub use publisher::NatsPublisher;
+pub use requests::NatsRequests;

@@ -1,0 +1,270 @@
+//! Who is connected here: users, their sockets, and the conversations they are in.
+//!
+//! A user is here from the moment one of its sockets begins to connect until the last is gone; as
+//! long, this gateway asks for the user's events. Who is in which room is not here: each socket
+//! remembers its own. Locks are sharded by user, never held over an `.await` or while encoding, and
+//! taken before those of [`Conversations`].
+
+mod conversations;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
+
+use chat_domain::{AppId, ConversationId, Seq, Timestamp, UserId};
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+pub use conversations::{Conversations, Start};
+
+use crate::{
+    ports::{Interest, Subscription},
+    session::ChatSocket,
+};
+
+const SHARDS: usize = 64;
+
+/// A user of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct UserKey {
+    pub app: AppId,
+    pub user: UserId,
+}
+
+/// The sockets of one user at one moment: a shared copy, replaced when one comes or goes.
+pub type Sockets = Arc<[ChatSocket]>;
+
+/// How much is known of the places in a user's conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// Nothing yet.
+    Unknown,
+    /// The most recent conversations.
+    Partial,
+    /// All conversations: any other one began after.
+    Complete,
+}
+
+/// Everybody connected to this gateway.
+pub struct Registry {
+    shards: Vec<Mutex<HashMap<UserKey, LocalUser>>>,
+    hasher: RandomState,
+    interest: Arc<dyn Interest>,
+    conversations: Arc<Conversations>,
+    max_sockets: usize,
+}
+
+struct LocalUser {
+    sockets: Sockets,
+    /// Sockets that are on their way in.
+    n_enrolled: usize,
+    subscription: Subscription,
+    positions: Positions,
+    /// Those whose order is kept for this user, sorted.
+    conversations: Vec<ConversationId>,
+}
+
+/// A socket on its way in. While it is there, so is its user.
+pub struct Enrolment {
+    registry: Arc<Registry>,
+    user: UserKey,
+}
+
+impl std::fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enrolment").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Enrolment {
+    fn drop(&mut self) {
+        self.registry
+            .change(&self.user, |user| user.n_enrolled -= 1);
+    }
+}
+
+impl Registry {
+    /// Makes an empty registry that allows a user `max_sockets` sockets.
+    #[must_use]
+    pub fn new(
+        interest: Arc<dyn Interest>,
+        conversations: Arc<Conversations>,
+        max_sockets: usize,
+    ) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            interest,
+            conversations,
+            max_sockets,
+        }
+    }
+
+    /// Announces a socket of `user`, and asks for the user's events if it is the first.
+    pub fn enrol(self: &Arc<Self>, user: UserKey) -> Enrolment {
+        let mut shard = self.shard(&user).lock();
+        let local = shard.entry(user.clone()).or_insert_with(|| LocalUser {
+            sockets: Arc::default(),
+            n_enrolled: 0,
+            subscription: self.interest.subscribe(user.clone()),
+            positions: Positions::Unknown,
+            conversations: Vec::new(),
+        });
+        local.n_enrolled += 1;
+        drop(shard);
+        Enrolment {
+            registry: Arc::clone(self),
+            user,
+        }
+    }
+
+    /// Adds a socket whose connecting `enrolment` announced. Returns the user's oldest socket when
+    /// there are too many now: the caller sends it away.
+    pub fn attach(&self, enrolment: Enrolment, socket: ChatSocket) -> Option<ChatSocket> {
+        let before = self.change(&enrolment.user, |user| {
+            let mut sockets = user.sockets.to_vec();
+            sockets.push(socket);
+            std::mem::replace(&mut user.sockets, sockets.into())
+        })?;
+        let is_full = self.max_sockets <= before.len();
+        is_full.then(|| before.first().cloned()).flatten()
+    }
+
+    /// Removes a socket.
+    pub fn detach(&self, user: &UserKey, socket: &ChatSocket) {
+        // The last clone of a socket may go here: dropped after the lock.
+        let _before = self.change(user, |user| {
+            let others = user.sockets.iter().filter(|other| *other != socket);
+            let others: Sockets = others.cloned().collect();
+            std::mem::replace(&mut user.sockets, others)
+        });
+    }
+
+    /// Returns the user's sockets; none for somebody who is not here.
+    #[must_use]
+    pub fn sockets(&self, user: &UserKey) -> Sockets {
+        let shard = self.shard(user).lock();
+        let sockets = shard.get(user).map(|local| Arc::clone(&local.sockets));
+        sockets.unwrap_or_default()
+    }
+
+    /// Returns how much is known of the places in the user's conversations; `None` for somebody who
+    /// is not here.
+    #[must_use]
+    pub fn positions(&self, user: &UserKey) -> Option<Positions> {
+        let shard = self.shard(user).lock();
+        shard.get(user).map(|local| local.positions)
+    }
+
+    /// Learns the places in a user's conversations, all of them if `complete`. Returns those in
+    /// which something is missing that was not before.
+    pub fn open(
+        &self,
+        user: &UserKey,
+        heads: &[(ConversationId, Seq)],
+        complete: bool,
+        epoch: u64,
+        now: Timestamp,
+    ) -> Vec<ConversationId> {
+        let mut behind = Vec::new();
+        let mut shard = self.shard(user).lock();
+        let Some(local) = shard.get_mut(user) else {
+            return behind;
+        };
+        local.positions = if complete {
+            Positions::Complete
+        } else {
+            Positions::Partial
+        };
+        for (conversation, head) in heads {
+            let start = Start {
+                next: head.next(),
+                epoch,
+                last_at: now,
+            };
+            local.enter(&self.conversations, &user.app, *conversation, start);
+            if self.conversations.observe(*conversation, epoch, *head) {
+                behind.push(*conversation);
+            }
+        }
+        behind
+    }
+
+    /// Returns the sockets that `user` has here, after making sure that the conversation's order is
+    /// kept for it: from its beginning if all older ones were known, else from the event at hand,
+    /// of place `seq` and made at `at`. `None` for somebody who is not here.
+    #[must_use]
+    pub fn locate(
+        &self,
+        user: &UserKey,
+        conversation: ConversationId,
+        (epoch, seq, at): (u64, Seq, Timestamp),
+    ) -> Option<Sockets> {
+        let mut shard = self.shard(user).lock();
+        let local = shard.get_mut(user)?;
+        let start = match local.positions {
+            Positions::Complete => Start {
+                next: Seq(1),
+                epoch,
+                last_at: Timestamp(i64::MIN),
+            },
+            Positions::Partial | Positions::Unknown => Start {
+                next: seq,
+                epoch,
+                last_at: Timestamp(at.0.saturating_sub(1)),
+            },
+        };
+        local.enter(&self.conversations, &user.app, conversation, start);
+        Some(Arc::clone(&local.sockets))
+    }
+
+    /// Returns how many users are here.
+    #[must_use]
+    pub fn n_users(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Changes a user's entry, and removes it when nobody is left.
+    fn change<T>(&self, user: &UserKey, change: impl FnOnce(&mut LocalUser) -> T) -> Option<T> {
+        let mut shard = self.shard(user).lock();
+        let local = shard.get_mut(user)?;
+        let result = change(local);
+        if local.sockets.is_empty() && local.n_enrolled == 0 {
+            self.interest.unsubscribe(local.subscription);
+            for conversation in &local.conversations {
+                self.conversations.release(*conversation);
+            }
+            shard.remove(user);
+        }
+        Some(result)
+    }
+
+    fn shard(&self, user: &UserKey) -> &Mutex<HashMap<UserKey, LocalUser>> {
+        let hash = self.hasher.hash_one(user);
+        conversations::shard(&self.shards, hash)
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+impl LocalUser {
+    /// Makes sure that the conversation's order is kept for this user.
+    fn enter(
+        &mut self,
+        conversations: &Conversations,
+        app: &AppId,
+        conversation: ConversationId,
+        start: Start,
+    ) {
+        if let Err(index) = self.conversations.binary_search(&conversation) {
+            self.conversations.insert(index, conversation);
+            conversations.retain(conversation, app, start);
+        }
+    }
+}

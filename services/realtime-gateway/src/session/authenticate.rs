@@ -1,0 +1,106 @@
+//! From a CONNECT to a principal.
+
+use chat_domain::{Dialect, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use service_kit::{
+    auth::{Principal, TokenError, Verifier},
+    http,
+};
+
+use crate::{
+    transport::{AfterRefusal, ConnectRequest, Refused},
+    wire,
+};
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its token is missing or not good.
+    Token(TokenError),
+    /// Its app's clients connect elsewhere.
+    Namespace,
+    /// Its page is none of its app's.
+    Origin,
+}
+
+impl Refusal {
+    /// Returns the name of the outcome in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Token(error) => error.code(),
+            Self::Namespace => "invalid_namespace",
+            Self::Origin => "origin_refused",
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (message, data) = match refusal {
+            Refusal::Token(error) => (
+                error.message(Some(Dialect::Consult)),
+                Some(json!({ "code": error.code() })),
+            ),
+            Refusal::Namespace => ("Invalid namespace", None),
+            Refusal::Origin => ("Forbidden", Some(json!({ "code": "origin_refused" }))),
+        };
+        Self {
+            message: message.to_owned(),
+            data,
+            then: AfterRefusal::KeepTransport,
+        }
+    }
+}
+
+/// Finds out who asks: by the token in the packet, else in `Authorization`, else in the cookie.
+///
+/// # Errors
+///
+/// Returns a [`Refusal`]; the client gets it as `connect_error`.
+pub fn authenticate(
+    verifier: &Verifier,
+    request: &ConnectRequest,
+    now: Timestamp,
+) -> Result<Principal, Refusal> {
+    let token = token(request).ok_or(Refusal::Token(TokenError::Missing))?;
+    let principal = verifier.verify(&token, now).map_err(Refusal::Token)?;
+    if !wire::is_served(principal.app.dialect) || *request.namespace != *wire::NAMESPACE {
+        return Err(Refusal::Namespace);
+    }
+    let handshake = &request.handshake;
+    if let Some(origin) = &handshake.origin
+        && !http::is_origin_allowed(origin, handshake.host.as_deref(), &principal.app.origins)
+    {
+        return Err(Refusal::Origin);
+    }
+    Ok(principal)
+}
+
+fn token(request: &ConnectRequest) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Auth {
+        token: Option<Value>,
+    }
+
+    let auth = request.auth.as_ref();
+    let auth = auth.and_then(|json| serde_json::from_str::<Auth>(json.get()).ok());
+    match auth.and_then(|auth| auth.token) {
+        None => {}
+        Some(Value::Null) => {}
+        Some(Value::String(token)) if token.trim().is_empty() => {}
+        Some(Value::String(token)) => return Some(token),
+        // Something else was meant as a token: it is not made up for by a cookie.
+        Some(other) => return Some(other.to_string()),
+    }
+    let handshake = &request.handshake;
+    let is_bearer = |text: &&str| {
+        let scheme = text.trim_start().get(..7);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
+    };
+    let bearer = handshake.authorization.as_deref().filter(is_bearer);
+    bearer
+        .or(handshake.access_token.as_deref())
+        .map(str::to_owned)
+}

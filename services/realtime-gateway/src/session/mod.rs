@@ -1,0 +1,191 @@
+//! What the gateway remembers of one socket: who it is, its rooms, its limits, its token's end.
+//!
+//! A session exists only for an authenticated user: [`authenticate`] is the one way to a
+//! [`Principal`](service_kit::auth::Principal), and nothing that sends or reads takes less.
+
+mod authenticate;
+mod expiry;
+mod rooms;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chat_domain::{ChatError, ConversationId, Timestamp, User};
+use parking_lot::Mutex;
+use service_kit::{apps::App, auth::Principal};
+
+pub use authenticate::{Refusal, authenticate};
+pub use expiry::{Expired, ExpiryQueue};
+use rooms::Rooms;
+
+use crate::{
+    limits::{Buckets, Class, Exceeded, Rates},
+    registry::{Enrolment, UserKey},
+    transport::Socket,
+};
+
+/// A socket of the chat.
+pub type ChatSocket = Socket<Session>;
+
+/// How long a socket outlives its token, so that the client can bring a newer one.
+const GRACE_MS: i64 = 60_000;
+
+/// One authenticated socket.
+pub struct Session {
+    app: Arc<App>,
+    user: User,
+    state: Mutex<State>,
+}
+
+struct State {
+    rooms: Rooms,
+    buckets: Buckets,
+    expires_at: Timestamp,
+    /// The client knows that its token expired.
+    told: bool,
+    /// There until the socket is attached.
+    enrolment: Option<Enrolment>,
+}
+
+impl Session {
+    /// Makes the session of a socket on its way in.
+    #[must_use]
+    pub fn new(principal: Principal, enrolment: Enrolment) -> Self {
+        Self {
+            app: principal.app,
+            user: principal.user,
+            state: Mutex::new(State {
+                rooms: Rooms::default(),
+                buckets: Buckets::default(),
+                expires_at: principal.expires_at,
+                told: false,
+                enrolment: Some(enrolment),
+            }),
+        }
+    }
+
+    /// Returns the app.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns the user that the token named.
+    #[must_use]
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Returns the key of the user in the registry.
+    #[must_use]
+    pub fn key(&self) -> UserKey {
+        UserKey {
+            app: self.app.id.clone(),
+            user: self.user.id.clone(),
+        }
+    }
+
+    /// Hands over the announcement of this socket, once.
+    pub fn take_enrolment(&self) -> Option<Enrolment> {
+        self.state.lock().enrolment.take()
+    }
+
+    /// Tells whether the socket gets messages of its user's conversation: unless it left.
+    #[must_use]
+    pub fn hears(&self, conversation: ConversationId) -> bool {
+        self.state.lock().rooms.hears(conversation)
+    }
+
+    /// Tells whether the socket also gets typing and read events of the conversation.
+    #[must_use]
+    pub fn is_joined(&self, conversation: ConversationId) -> bool {
+        self.state.lock().rooms.is_joined(conversation)
+    }
+
+    /// Enters a room. Whether the user may is checked before.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] when the socket is in too many.
+    pub fn join(&self, conversation: ConversationId) -> Result<(), ChatError> {
+        self.state.lock().rooms.join(conversation)
+    }
+
+    /// Leaves a room.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] when the socket left too many that it was never in.
+    pub fn leave(&self, conversation: ConversationId) -> Result<(), ChatError> {
+        self.state.lock().rooms.leave(conversation)
+    }
+
+    /// Counts an event of the socket.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Exceeded`] when it may not be handled.
+    pub fn admit(&self, class: Class, rates: &Rates, now: Duration) -> Result<(), Exceeded> {
+        self.state.lock().buckets.take(class, rates, now)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("app", &self.app.id)
+            .field("user", &self.user.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The socket that caused an event: its gateway's incarnation and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Origin {
+    pub replica: u64,
+    pub socket: u64,
+}
+
+impl Origin {
+    /// Returns the form in which it travels.
+    #[must_use]
+    pub fn to_wire(self) -> Bytes {
+        [self.replica.to_be_bytes(), self.socket.to_be_bytes()]
+            .concat()
+            .into()
+    }
+
+    /// Reads it; `None` when an event has no socket as its origin.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (replica, socket) = bytes.split_first_chunk()?;
+        Some(Self {
+            replica: u64::from_be_bytes(*replica),
+            socket: u64::from_be_bytes(socket.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_survive_the_wire() {
+        let origin = Origin {
+            replica: u64::MAX - 1,
+            socket: 7,
+        };
+
+        assert_eq!(Origin::parse(&origin.to_wire()), Some(origin));
+        assert_eq!(Origin::parse(b""), None);
+        assert_eq!(Origin::parse(&[0; 15]), None);
+        assert_eq!(Origin::parse(&[0; 17]), None);
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Session>() <= 256, "{}", size_of::<Session>());
+    }
+}

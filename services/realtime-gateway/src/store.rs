@@ -1,0 +1,359 @@
+//! The chat-store as a typed client: requests in terms of the domain, with the patience each
+//! deserves.
+//!
+//! Every request may be repeated: an append carries keys, the others change nothing twice. What
+//! travels is in `proto/`; how it travels is behind [`Requests`].
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chat_domain::{
+    AppId, ChatError, Conversation, ConversationId, ErrorKind, Message, MessageId, Receipt, Seq,
+    Timestamp, User,
+};
+use chat_proto::{
+    WireError, WireId as _,
+    subject::{self, Rpc},
+    v1,
+};
+
+use crate::{metrics::Metric, ports::Requests, random, registry::UserKey};
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// How long a request is repeated whose failure a client would see: four attempts that time out.
+const PATIENT: Duration = Duration::from_secs(8);
+/// The pause after an attempt that failed at once.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A cheap handle to the chat-stores.
+#[derive(Clone)]
+pub struct Store {
+    requests: Arc<dyn Requests>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// The newest places of some conversations.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Heads {
+    pub heads: Vec<(ConversationId, Seq)>,
+    /// Whether these are all that were asked for.
+    pub complete: bool,
+    pub epoch: u64,
+}
+
+/// A stretch of one conversation, ascending.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Range {
+    pub conversation: Conversation,
+    pub messages: Vec<Message>,
+    pub epoch: u64,
+}
+
+/// The outcome of each message that was to be stored, in order.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Appended {
+    pub conversation: Conversation,
+    pub results: Vec<Result<Message, ChatError>>,
+    pub epoch: u64,
+}
+
+/// What one conversation held behind a place.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Synced {
+    pub conversation: Conversation,
+    pub messages: Vec<Message>,
+    /// Whether there is more behind.
+    pub more: bool,
+}
+
+/// One sender's messages for one target.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Append<'a> {
+    pub app: &'a AppId,
+    pub sender: &'a User,
+    /// A conversation, or the booking whose conversation it is.
+    pub target: String,
+    /// At most 64.
+    pub items: Vec<v1::AppendItem>,
+    pub origin: Bytes,
+    pub traceparent: String,
+}
+
+impl Store {
+    /// Wraps the way to the stores.
+    #[must_use]
+    pub fn new(requests: Arc<dyn Requests>) -> Self {
+        Self { requests }
+    }
+
+    /// Announces a user and returns where its conversations stand. Asks once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn open_session(&self, app: &AppId, user: &User) -> Result<Heads, ChatError> {
+        let request = v1::OpenSessionRequest {
+            app: app.as_str().to_owned(),
+            user: Some(user.into()),
+        };
+        let reply: v1::OpenSessionReply = self
+            .call(Rpc::OpenSession, user.id.as_str(), &request, ATTEMPT)
+            .await?;
+        Ok(Heads {
+            heads: heads(&reply.heads)?,
+            complete: reply.complete,
+            epoch: reply.epoch,
+        })
+    }
+
+    /// Returns a conversation to one of its participants.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of kind `Unauthorized` or `NotFound` when it may not be seen, and
+    /// [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn conversation(
+        &self,
+        user: &UserKey,
+        id: ConversationId,
+    ) -> Result<Conversation, ChatError> {
+        let request = v1::GetConversationRequest {
+            app: user.app.as_str().to_owned(),
+            user_id: user.user.as_str().to_owned(),
+            conversation_id: id.to_string(),
+        };
+        let key = subject::conversation_key(id);
+        let reply: v1::GetConversationReply = self
+            .call(Rpc::GetConversation, &key, &request, PATIENT)
+            .await?;
+        conversation(reply.conversation)
+    }
+
+    /// Returns the newest places of at most 500 conversations.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn heads(&self, app: &AppId, ids: &[ConversationId]) -> Result<Heads, ChatError> {
+        let request = v1::HeadsRequest {
+            app: app.as_str().to_owned(),
+            conversation_ids: ids.iter().map(|id| id.to_wire()).collect(),
+        };
+        let key = ids.first().copied().map(subject::conversation_key);
+        let reply: v1::HeadsReply = self
+            .call(Rpc::Heads, &key.unwrap_or_default(), &request, PATIENT)
+            .await?;
+        Ok(Heads {
+            heads: heads(&reply.heads)?,
+            complete: true,
+            epoch: reply.epoch,
+        })
+    }
+
+    /// Returns at most `limit` (up to 500) messages behind a place.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn range(
+        &self,
+        app: &AppId,
+        id: ConversationId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Range, ChatError> {
+        let request = v1::RangeRequest {
+            app: app.as_str().to_owned(),
+            conversation_id: id.to_wire(),
+            after_seq: after.0,
+            limit,
+        };
+        let key = subject::conversation_key(id);
+        let reply: v1::RangeReply = self.call(Rpc::Range, &key, &request, PATIENT).await?;
+        Ok(Range {
+            conversation: conversation(reply.conversation)?,
+            messages: messages(reply.messages)?,
+            epoch: reply.epoch,
+        })
+    }
+
+    /// Stores messages, each once however often this is repeated.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure that all messages share. After [`ChatError::Unavailable`] the outcome is
+    /// unknown, and the client may repeat it with the same key.
+    pub async fn append(&self, append: Append<'_>) -> Result<Appended, ChatError> {
+        let request = v1::AppendRequest {
+            app: append.app.as_str().to_owned(),
+            sender: Some(append.sender.into()),
+            target: append.target,
+            items: append.items,
+            origin: append.origin,
+            traceparent: append.traceparent,
+        };
+        let reply: v1::AppendReply = self
+            .call(Rpc::Append, &request.target, &request, PATIENT)
+            .await?;
+        let results = reply
+            .results
+            .into_iter()
+            .map(|result| match result.outcome {
+                Some(v1::append_result::Outcome::Message(message)) => {
+                    Ok(Message::try_from(message)?)
+                }
+                Some(v1::append_result::Outcome::Failure(failure)) => Err(failure.into()),
+                None => Err(WireError::Field("outcome").into()),
+            });
+        Ok(Appended {
+            results: results.collect(),
+            conversation: conversation(reply.conversation)?,
+            epoch: reply.epoch,
+        })
+    }
+
+    /// Returns what a user missed behind the places it names, at most 100.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of kind `Unauthorized` or `NotFound` when one may not be seen.
+    pub async fn sync(
+        &self,
+        user: &UserKey,
+        since: &[(ConversationId, Seq)],
+    ) -> Result<Vec<Synced>, ChatError> {
+        let position = |(id, seq): &(ConversationId, Seq)| v1::Position {
+            conversation_id: id.to_string(),
+            seq: seq.0,
+        };
+        let request = v1::SyncRequest {
+            app: user.app.as_str().to_owned(),
+            user_id: user.user.as_str().to_owned(),
+            since: since.iter().map(position).collect(),
+        };
+        let reply: v1::SyncReply = self
+            .call(Rpc::Sync, user.user.as_str(), &request, PATIENT)
+            .await?;
+        let synced = reply.conversations.into_iter().map(|synced| {
+            Ok(Synced {
+                conversation: conversation(synced.conversation)?,
+                messages: messages(synced.messages)?,
+                more: synced.more,
+            })
+        });
+        synced.collect()
+    }
+
+    /// Marks messages of others and returns those really marked, and when.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of kind `Unauthorized` or `NotFound` when the conversation may not be
+    /// seen, and [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn receive(
+        &self,
+        user: &UserKey,
+        id: ConversationId,
+        ids: &[MessageId],
+        receipt: Receipt,
+        (origin, traceparent): (Bytes, String),
+    ) -> Result<(Vec<MessageId>, Timestamp), ChatError> {
+        let receipt = match receipt {
+            Receipt::Delivered => v1::ReceiptKind::Delivered,
+            Receipt::Read => v1::ReceiptKind::Read,
+        };
+        let request = v1::ReceiveRequest {
+            app: user.app.as_str().to_owned(),
+            user_id: user.user.as_str().to_owned(),
+            receipt: receipt.into(),
+            conversation_id: id.to_string(),
+            message_ids: ids.iter().map(ToString::to_string).collect(),
+            origin,
+            traceparent,
+        };
+        let key = subject::conversation_key(id);
+        let reply: v1::ReceiveReply = self.call(Rpc::Receive, &key, &request, PATIENT).await?;
+        let ids: Result<_, WireError> = reply
+            .message_ids
+            .iter()
+            .map(|id| MessageId::from_wire(id))
+            .collect();
+        Ok((ids?, Timestamp(reply.at_ms)))
+    }
+
+    /// Asks until there is an answer that another attempt would not change, or `patience` ends.
+    async fn call<M: prost::Message + Default>(
+        &self,
+        rpc: Rpc,
+        key: &str,
+        request: &impl prost::Message,
+        patience: Duration,
+    ) -> Result<M, ChatError> {
+        let payload = Bytes::from(request.encode_to_vec());
+        if chat_proto::MAX_PAYLOAD < payload.len() {
+            return Err(ChatError::TooLarge("the request"));
+        }
+        let started = Instant::now();
+        loop {
+            let attempt = Instant::now();
+            let subject = subject::rpc(rpc, key);
+            let outcome = self
+                .requests
+                .request(subject, payload.clone(), ATTEMPT)
+                .await;
+            let outcome = outcome.and_then(v1::Reply::open);
+            let label = match &outcome {
+                Ok(_) => "ok",
+                Err(error) => error.kind().code(),
+            };
+            metrics::histogram!(Metric::RpcSeconds.name(), "rpc" => rpc.name(), "outcome" => label)
+                .record(attempt.elapsed());
+            match outcome {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    let pause = random::jitter(PAUSE).saturating_sub(attempt.elapsed());
+                    if patience <= started.elapsed() + pause {
+                        return Err(error);
+                    }
+                    metrics::counter!(Metric::RpcRetries.name(), "rpc" => rpc.name()).increment(1);
+                    tokio::time::sleep(pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn conversation(wire: Option<v1::Conversation>) -> Result<Conversation, ChatError> {
+    let wire = wire.ok_or(WireError::Field("conversation"))?;
+    Ok(Conversation::try_from(wire)?)
+}
+
+fn messages(wire: Vec<v1::Message>) -> Result<Vec<Message>, ChatError> {
+    let messages: Result<_, WireError> = wire.into_iter().map(Message::try_from).collect();
+    Ok(messages?)
+}
+
+fn heads(wire: &[v1::Head]) -> Result<Vec<(ConversationId, Seq)>, ChatError> {
+    let heads: Result<_, WireError> = wire
+        .iter()
+        .map(|head| {
+            let id = ConversationId::from_wire(&head.conversation_id)?;
+            Ok((id, Seq(head.last_seq)))
+        })
+        .collect();
+    Ok(heads?)
+}

@@ -1,0 +1,232 @@
+//! Builds everything and puts it together; the only file that knows all parts.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use async_nats::ServerAddr;
+use service_kit::{NatsArgs, Service, apps::Apps, auth::Verifier, bind};
+use socketio_protocol::connection;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    delivery::{Delivery, DeliveryInbox, Receipts},
+    events::{Chat, Parts, TypingSignals},
+    metrics::{self, Metric},
+    nats::{InterestConnection, InterestError, NatsPublisher, NatsRequests},
+    ports::Interest,
+    random,
+    registry::{Conversations, Registry},
+    store::Store,
+    transport::{self, Server, SidKey},
+    wire,
+};
+
+/// How often the gauges are set that are counted on demand.
+const GAUGES: Duration = Duration::from_secs(10);
+
+/// Starts the gateway. It runs until the process is told to end.
+///
+/// # Errors
+///
+/// Returns what the operator has to correct.
+pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
+    metrics::describe();
+    service
+        .lifecycle
+        .drain_within(config.lifecycle.drain_timeout);
+    let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
+    for app in apps.iter() {
+        ensure!(
+            wire::is_served(app.dialect),
+            "app {}: this release does not serve its dialect; take the app out of {}",
+            app.id,
+            config.apps.apps_file.display(),
+        );
+    }
+    let transport = transport_config(&config)?;
+    let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
+
+    apps.watch_keys(&service.lifecycle).await;
+    let background = Background {
+        service: service.clone(),
+        ended: CancellationToken::new(),
+    };
+    let chat = chat(&background, &config, apps).await?;
+    let server = Server::new(transport, chat);
+    serve(
+        background,
+        server,
+        listener,
+        config.connections.drain_per_second,
+    );
+    Ok(())
+}
+
+/// Builds the chat and starts what it does in the background.
+async fn chat(
+    background: &Background,
+    config: &Config,
+    apps: Arc<Apps>,
+) -> anyhow::Result<Arc<Chat>> {
+    let service = &background.service;
+    let lifecycle = &service.lifecycle;
+    let replica = random::bits();
+    let name = format!("realtime-gateway {}", config.replica);
+    let client =
+        service_kit::nats::connect(&config.nats, &name, service.health.dependency("nats")).await?;
+    let interest = Arc::new(InterestConnection::new(servers(&config.nats)?, name));
+    let store = Store::new(Arc::new(NatsRequests::new(client.clone())));
+    let (publisher, publishing) = NatsPublisher::new(client);
+    let typing = Arc::new(TypingSignals::new(Arc::new(publisher)));
+
+    let conversations = Arc::new(Conversations::default());
+    let registry = Arc::new(Registry::new(
+        Arc::clone(&interest) as Arc<dyn Interest>,
+        Arc::clone(&conversations),
+        config.limits.sockets_per_user,
+    ));
+    let receipts = Arc::new(Receipts::default());
+    let delivery = Arc::new(Delivery::new(
+        Arc::clone(&registry),
+        Arc::clone(&conversations),
+        store.clone(),
+        Arc::clone(&receipts),
+        replica,
+        lifecycle.tracker(),
+    ));
+    let chat = Arc::new(Chat::new(Parts {
+        verifier: Verifier::new(Arc::clone(&apps)),
+        registry: Arc::clone(&registry),
+        delivery: Arc::clone(&delivery),
+        interest: Arc::clone(&interest) as Arc<dyn Interest>,
+        store: store.clone(),
+        typing: Arc::clone(&typing),
+        rates: config.limits.rates(),
+        replica,
+        tasks: lifecycle.tracker(),
+    }));
+
+    let health = service.health.dependency("nats_interest");
+    let inbox = DeliveryInbox(Arc::clone(&delivery));
+    background.run("interest", async move {
+        let report = |state: Result<(), &InterestError>| match state {
+            Ok(()) => health.up(),
+            Err(error) => health.down(error.to_string()),
+        };
+        interest.run(&inbox, report).await;
+    });
+    background.run("signals", publishing);
+    background.run("typing", async move { typing.run().await });
+    let tasks = lifecycle.tracker();
+    background.run("receipts", async move { receipts.run(store, tasks).await });
+    let checked = Arc::clone(&delivery);
+    background.run("positions", async move { checked.check_positions().await });
+    background.run("joined", async move { delivery.check_joined().await });
+    let watched = Arc::clone(&chat);
+    background.run("tokens", async move { watched.watch_tokens().await });
+    background.run("gauges", set_gauges(registry, conversations));
+    Ok(chat)
+}
+
+/// Work that goes on for as long as sockets may be open.
+struct Background {
+    service: Service,
+    ended: CancellationToken,
+}
+
+impl Background {
+    fn run(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.service.lifecycle.spawn(name, async move {
+            tokio::select! {
+                () = task => {}
+                () = ended.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Serves clients, and sends them away when the process is told to end.
+fn serve(
+    background: Background,
+    server: Server<Chat>,
+    listener: TcpListener,
+    drain_per_second: u32,
+) {
+    let lifecycle = background.service.lifecycle;
+    let soft = lifecycle.soft();
+    lifecycle.spawn("clients", async move {
+        tokio::select! {
+            () = server.serve(listener) => {}
+            () = soft.cancelled() => {}
+        }
+        server.refuse_handshakes();
+        server.close_all(drain_per_second).await;
+        background.ended.cancel();
+    });
+}
+
+fn transport_config(config: &Config) -> anyhow::Result<transport::Config> {
+    let connections = &config.connections;
+    Ok(transport::Config {
+        protocol: connection::Config {
+            ping_interval: connections.ping_interval,
+            ping_timeout: connections.ping_timeout,
+            max_payload: connections.max_payload,
+            ..connection::Config::default()
+        },
+        max_connections: connections.max_connections,
+        replica: config.replica.clone(),
+        sid_key: sid_key(config)?,
+        trusted_proxies: connections.trusted_proxies.clone(),
+        ..transport::Config::default()
+    })
+}
+
+fn sid_key(config: &Config) -> anyhow::Result<SidKey> {
+    let Some(key) = &config.deployment_key else {
+        tracing::warn!("no CHAT_DEPLOYMENT_KEY: sessions cannot be continued at other gateways");
+        return Ok(SidKey::generate());
+    };
+    let text = key.expose();
+    let is_key = 64 <= text.len() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ensure!(
+        is_key,
+        "CHAT_DEPLOYMENT_KEY must be at least 64 hexadecimal digits"
+    );
+    Ok(SidKey::new(text.to_ascii_lowercase().as_bytes()))
+}
+
+/// Reads the addresses of the connection for users' events, which speaks no TLS yet.
+fn servers(nats: &NatsArgs) -> anyhow::Result<Vec<ServerAddr>> {
+    let servers = nats.nats_url.iter().map(|url| {
+        let server: ServerAddr = url
+            .expose()
+            .trim()
+            .parse()
+            .context("an entry of NATS_URL is no NATS address; write nats://host:port")?;
+        ensure!(
+            !server.tls_required(),
+            "NATS_URL: tls:// is not supported yet"
+        );
+        Ok(server)
+    });
+    let servers: Vec<ServerAddr> = servers.collect::<anyhow::Result<_>>()?;
+    ensure!(
+        !servers.is_empty(),
+        "NATS_URL is empty; write nats://host:port"
+    );
+    Ok(servers)
+}
+
+async fn set_gauges(registry: Arc<Registry>, conversations: Arc<Conversations>) {
+    let mut ticks = tokio::time::interval(GAUGES);
+    #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more")]
+    loop {
+        ticks.tick().await;
+        ::metrics::gauge!(Metric::Users.name()).set(registry.n_users() as f64);
+        ::metrics::gauge!(Metric::Conversations.name()).set(conversations.len() as f64);
+    }
+}
