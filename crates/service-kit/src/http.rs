@@ -97,9 +97,15 @@ pub fn origin_allowed(headers: &HeaderMap, allow_list: &[String]) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;
     };
-    let own_host = text(headers, &HOST);
+    is_origin_allowed(origin, text(headers, &HOST), allow_list)
+}
+
+/// Tells whether a page of `origin` may use the server that it called `host`: what
+/// [`origin_allowed`] decides, for where the headers are gone.
+#[must_use]
+pub fn is_origin_allowed(origin: &str, host: Option<&str>, allow_list: &[String]) -> bool {
     allow_list.iter().any(|allowed| allowed == origin)
-        || own_host.is_some_and(|host| is_origin_of(origin, host))
+        || host.is_some_and(|host| is_origin_of(origin, host))
 }
 
 /// Tells whether a request that was authenticated by cookie may change something: its `Origin`, else
@@ -187,4 +193,193 @@ fn origin_of_url(url: &str) -> Option<&str> {
     let rest = url.get(authority..)?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     url.get(..authority + end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTED: &str = "https://app.example";
+
+    fn allow_list() -> Vec<String> {
+        vec![LISTED.to_owned(), "http://localhost:5173".to_owned()]
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_bearer_goes_before_a_cookie() {
+        use CredentialSource::{Bearer, Cookie};
+        for (pairs, expected) in [
+            (vec![], None),
+            (
+                vec![("authorization", "Bearer a.b.c")],
+                Some(("a.b.c", Bearer)),
+            ),
+            (vec![("authorization", "bearer  a")], Some(("a", Bearer))),
+            (vec![("authorization", "Bearer")], None),
+            (vec![("authorization", "Basic dTpw")], None),
+            (vec![("cookie", "access_token=a")], Some(("a", Cookie))),
+            (
+                vec![("cookie", "x=1; access_token=\"a\"; y=2")],
+                Some(("a", Cookie)),
+            ),
+            (
+                vec![("cookie", "x=1"), ("cookie", "access_token=a")],
+                Some(("a", Cookie)),
+            ),
+            (vec![("cookie", "access_token=")], None),
+            (vec![("cookie", "my_access_token=a; access_token")], None),
+            (
+                vec![("authorization", "Bearer b"), ("cookie", "access_token=c")],
+                Some(("b", Bearer)),
+            ),
+            (
+                vec![
+                    ("authorization", "Basic dTpw"),
+                    ("cookie", "access_token=c"),
+                ],
+                Some(("c", Cookie)),
+            ),
+            (vec![("x-access-token", "a")], None),
+        ] {
+            let found = credentials(&headers_of(&pairs))
+                .map(|found| (found.token.to_owned(), found.source));
+            let expected = expected.map(|(token, source)| (token.to_owned(), source));
+            assert_eq!(found, expected, "{pairs:?}");
+        }
+    }
+
+    /// As `headers`, with repetitions.
+    fn headers_of(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut all = HeaderMap::new();
+        for (name, value) in pairs {
+            all.append(*name, HeaderValue::from_static(value));
+        }
+        all
+    }
+
+    #[test]
+    fn credentials_do_not_print() {
+        let headers = headers(&[("authorization", "Bearer hunter2")]);
+
+        assert!(!format!("{:?}", credentials(&headers)).contains("hunter2"));
+    }
+
+    #[test]
+    fn foreign_origins_are_refused() {
+        for (pairs, expected) in [
+            (vec![], true),
+            (vec![("origin", LISTED)], true),
+            (vec![("origin", "http://localhost:5173")], true),
+            (vec![("origin", "http://localhost:5174")], false),
+            (vec![("origin", "https://evil.example")], false),
+            (vec![("origin", "https://app.example.evil.example")], false),
+            (vec![("origin", "http://app.example")], false),
+            (vec![("origin", "null")], false),
+            (vec![("origin", "")], false),
+            (
+                vec![("origin", "http://chat:8080"), ("host", "chat:8080")],
+                true,
+            ),
+            (vec![("origin", "http://chat"), ("host", "Chat:80")], true),
+            (vec![("origin", "https://chat"), ("host", "chat")], true),
+            (
+                vec![("origin", "https://chat:8443"), ("host", "chat")],
+                false,
+            ),
+            (vec![("origin", "file://chat"), ("host", "chat")], false),
+        ] {
+            assert_eq!(
+                origin_allowed(&headers(&pairs), &allow_list()),
+                expected,
+                "{pairs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_change_by_cookie_needs_a_listed_origin() {
+        for (pairs, expected) in [
+            (vec![], false),
+            (vec![("origin", LISTED)], true),
+            (vec![("origin", "https://evil.example")], false),
+            (vec![("referer", "https://app.example/chat?x=1")], true),
+            (vec![("referer", "https://app.example")], true),
+            (vec![("referer", "https://app.example.evil/chat")], false),
+            (
+                vec![("referer", "https://evil/?https://app.example/")],
+                false,
+            ),
+            (vec![("referer", "garbage")], false),
+            (
+                vec![("origin", "null"), ("referer", "https://app.example/")],
+                false,
+            ),
+        ] {
+            assert_eq!(
+                change_allowed(&headers(&pairs), &allow_list()),
+                expected,
+                "{pairs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn listed_origins_are_echoed_and_never_a_star() {
+        let answer = cors_headers(&headers(&[("origin", LISTED)]), &allow_list());
+
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], LISTED);
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(answer[VARY], "Origin");
+    }
+
+    #[test]
+    fn foreign_origins_get_no_permission() {
+        for pairs in [vec![], vec![("origin", "https://evil.example")]] {
+            let answer = cors_headers(&headers(&pairs), &allow_list());
+            assert_eq!(answer.len(), 1, "{answer:?}");
+            assert_eq!(answer[VARY], "Origin");
+        }
+    }
+
+    #[test]
+    fn preflights_are_answered() {
+        let request = headers(&[
+            ("origin", LISTED),
+            ("access-control-request-method", "POST"),
+        ]);
+
+        let answer = preflight(&Method::OPTIONS, &request, &allow_list()).unwrap();
+
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_METHODS], METHODS);
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_HEADERS], HEADERS);
+        assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], LISTED);
+        assert!(preflight(&Method::POST, &request, &allow_list()).is_none());
+        assert!(preflight(&Method::OPTIONS, &HeaderMap::new(), &allow_list()).is_none());
+    }
+
+    #[test]
+    fn a_preflight_from_elsewhere_permits_nothing() {
+        let request = headers(&[
+            ("origin", "https://evil.example"),
+            ("access-control-request-method", "POST"),
+        ]);
+
+        let answer = preflight(&Method::OPTIONS, &request, &allow_list()).unwrap();
+
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers().len(), 1);
+    }
 }

@@ -158,3 +158,136 @@ fn back_off(attempt: usize) -> Duration {
     let share = u32::from(uuid::Uuid::new_v4().as_bytes()[15]);
     half + half * share / 255
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use chat_domain::ErrorKind;
+    use chat_proto::v1;
+    use tokio::{
+        io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{Secret, Service};
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Serves one client as a NATS server would: `answered` has a responder, `ignored` one that says
+    /// nothing, and any other subject none.
+    async fn serve(listener: TcpListener) -> std::io::Result<()> {
+        let (stream, _) = listener.accept().await?;
+        let (read, mut write) = stream.into_split();
+        let info = "INFO {\"server_id\":\"s\",\"server_name\":\"s\",\"version\":\"2.9.10\",\"go\":\"\",\
+                    \"host\":\"127.0.0.1\",\"port\":4222,\"headers\":true,\"max_payload\":1048576,\
+                    \"proto\":1,\"client_id\":1}\r\n";
+        write.write_all(info.as_bytes()).await?;
+        let mut inbox_sid = String::new();
+        let mut lines = BufReader::new(read).split(b'\n');
+        while let Some(line) = lines.next_segment().await? {
+            let line = String::from_utf8_lossy(&line);
+            let words: Vec<_> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["PING"] => write.write_all(b"PONG\r\n").await?,
+                ["SUB", _, sid] => inbox_sid = (*sid).to_owned(),
+                ["PUB", "ignored", ..] => {}
+                ["PUB", subject, reply, _] => {
+                    let answer = if *subject == "answered" {
+                        let body = chat_proto::reply(Ok(v1::HeadsReply::default()));
+                        let head = format!("MSG {reply} {inbox_sid} {}\r\n", body.len());
+                        [head.as_bytes(), &body, b"\r\n"].concat()
+                    } else {
+                        let head = "NATS/1.0 503\r\n\r\n";
+                        format!(
+                            "HMSG {reply} {inbox_sid} {n} {n}\r\n{head}\r\n",
+                            n = head.len()
+                        )
+                        .into()
+                    };
+                    write.write_all(&answer).await?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn args(address: SocketAddr) -> NatsArgs {
+        NatsArgs {
+            nats_url: vec![Secret::from(format!("nats://{address}"))],
+        }
+    }
+
+    async fn in_the_end(condition: impl Fn() -> bool) {
+        let wait = async {
+            while !condition() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait)
+            .await
+            .expect("the condition holds in the end");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_comes_late_is_found_and_its_loss_noticed() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let health = Service::detached().health.dependency("nats");
+
+        let client = connect(&args(address), "test", health.clone())
+            .await
+            .unwrap();
+        assert!(!health.is_up());
+
+        let server = tokio::spawn(serve(TcpListener::bind(address).await.unwrap()));
+        in_the_end(|| health.is_up()).await;
+        server.abort();
+        in_the_end(|| !health.is_up()).await;
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_or_unavailable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener));
+        let health = Service::detached().health.dependency("nats");
+        let client = connect(&args(address), "test", health).await.unwrap();
+        let ask = async |subject: &str, timeout| {
+            let question = v1::HeadsRequest::default();
+            request::<v1::HeadsReply>(&client, subject, &question, timeout).await
+        };
+
+        assert!(ask("answered", DEADLINE).await.is_ok());
+        for (subject, timeout) in [("nobody", DEADLINE), ("ignored", Duration::from_millis(1))] {
+            let error = ask(subject, timeout).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_refused_without_showing_it() {
+        let health = Service::detached().health.dependency("nats");
+        let args = NatsArgs {
+            nats_url: vec![Secret::from("http://u:hunter2@host".to_owned())],
+        };
+
+        let error = connect(&args, "test", health).await.unwrap_err();
+
+        assert!(error.to_string().contains("NATS_URL"));
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        for attempt in [1, 5, 10, 1000] {
+            let pause = back_off(attempt);
+            assert!(pause <= MAX_BACK_OFF, "{pause:?}");
+        }
+        assert!(back_off(1000) >= MAX_BACK_OFF / 2);
+    }
+}

@@ -160,6 +160,7 @@ async fn serve_admin(
     metrics: PrometheusHandle,
 ) -> anyhow::Result<()> {
     let listener = bind(address, &admin_setting(name)).await?;
+    let address = listener.local_addr()?;
     tracing::info!(admin.address = %address, "admin port is open");
     let upkeep = metrics.clone();
     tokio::spawn(async move {
