@@ -236,7 +236,7 @@ fn usable(tool: Tool, path: &Path, libraries: Option<&str>) -> Option<Program> {
 /// The first `major.minor` in what a program says about itself.
 fn version(text: &str) -> Option<(u32, u32)> {
     text.split_whitespace().find_map(|word| {
-        let digits = word.trim_start_matches(|c: char| c == 'v' || c == '=');
+        let digits = word.trim_start_matches(['v', '=']);
         let mut parts = digits.split(|c: char| !c.is_ascii_digit());
         let major = parts.next()?.parse().ok()?;
         let minor = parts.next().and_then(|part| part.parse().ok());

@@ -75,7 +75,7 @@ fn run() -> Result<bool> {
         "layers" => layers::command(args, &places)?,
         "servers" => up::servers(args, &places)?,
         "sqlx" => sqlx::command(args, &places)?,
-        "test" => return test::command(args, &places),
+        "test" => return Ok(test::command(args, &places)),
         "token" => token::print(args, &places)?,
         "up" => up::up(args, &places)?,
         other => bail!("unknown command {other:?}; see `cargo xtask --help`"),

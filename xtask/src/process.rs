@@ -51,7 +51,7 @@ pub(crate) fn interrupted() -> bool {
 }
 
 /// Returns a command for `program` that dies with xtask, in a process group of its own, as `user`.
-pub(crate) fn tied(program: impl AsRef<OsStr>, user: Option<&User>) -> Command {
+pub(crate) fn tied(program: impl AsRef<OsStr>, user: Option<User>) -> Command {
     let mut command;
     if cfg!(target_os = "linux") {
         // The link names the running file even after cargo has put another one in its place.

@@ -1,6 +1,7 @@
 //! Secrets for development, made here and kept in the run folder.
 
 use std::{
+    fmt::Write as _,
     fs::{self, OpenOptions},
     io::{Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -19,7 +20,11 @@ pub(crate) fn random() -> Result<String> {
     fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}"); // Writing to a string never fails.
+    }
+    Ok(text)
 }
 
 /// Returns the secret in `file`; the first call makes it.

@@ -19,13 +19,20 @@ use crate::{
 };
 
 /// How long a service may take to start: it waits for its servers and, the store, for migrations.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a service may finish what it has when the system ends; then it is killed.
 const DRAIN_SECONDS: &str = "8";
 
-/// Bursts that load tests and demos need; production's defaults are stricter.
-const DEVELOPMENT_LIMITS: [(&str, &str); 0] = [];
+/// What demos and load tests need of one socket; production's defaults are stricter.
+const DEVELOPMENT_LIMITS: [(&str, &str); 6] = [
+    ("GATEWAY_MESSAGES_PER_SECOND", "500"),
+    ("GATEWAY_MESSAGES_BURST", "500"),
+    ("GATEWAY_TYPING_PER_SECOND", "200"),
+    ("GATEWAY_TYPING_BURST", "200"),
+    ("GATEWAY_EVENTS_PER_SECOND", "200"),
+    ("GATEWAY_EVENTS_BURST", "200"),
+];
 
 /// Cargo's profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

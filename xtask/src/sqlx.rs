@@ -46,7 +46,7 @@ pub(crate) fn run(places: &Places, check: bool) -> Result<()> {
     fs::create_dir(&fresh)?;
     generate(places, &run, &fresh)?;
 
-    let committed = places.workspace.join(CRATE).join(".sqlx");
+    let committed = places.workspace.join(".sqlx");
     let (new, old) = (contents(&fresh)?, contents(&committed)?);
     if new == old {
         println!("{} queries are up to date", new.len());

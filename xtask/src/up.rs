@@ -1,6 +1,6 @@
 //! `cargo xtask up` and `cargo xtask servers`: a running system, until Ctrl-C.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use anyhow::Result;
 
@@ -113,7 +113,7 @@ fn forget(file: Option<&Path>) -> Result<()> {
 }
 
 fn describe(system: &System) {
-    let port = system.addresses.first().map_or(0, |address| address.port());
+    let port = system.addresses.first().map_or(0, SocketAddr::port);
     println!("\ncare-chat is up at http://localhost:{port}\n");
     for service in system.services() {
         println!(

@@ -36,13 +36,13 @@ impl User {
     /// # Errors
     ///
     /// When root may not do so, as on some network file systems.
-    pub(crate) fn own(&self, path: &Path) -> Result<()> {
+    pub(crate) fn own(self, path: &Path) -> Result<()> {
         std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
             .with_context(|| format!("cannot give {} to another user", path.display()))
     }
 
     /// The form that [`User::from_argument`] reads.
-    pub(crate) fn to_argument(&self) -> String {
+    pub(crate) fn to_argument(self) -> String {
         format!("{}:{}", self.uid, self.gid)
     }
 

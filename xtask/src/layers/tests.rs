@@ -112,7 +112,7 @@ fn pure_crates_have_no_io_not_even_in_tests() {
 }
 
 #[test]
-fn test_helpers_stay_out_of_services_and_new_crates_get_a_place() {
+fn helpers_of_tests_stay_out_of_services_and_new_crates_get_a_place() {
     let tree = Tree::new(
         "helpers",
         &[

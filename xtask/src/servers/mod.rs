@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a server may take to start; a crashed Postgres replays its log first.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether Postgres waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
