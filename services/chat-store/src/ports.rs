@@ -148,8 +148,12 @@ pub type Head = (ConversationId, Seq);
 /// Everything durable but the journal.
 pub trait Store: Send + Sync {
     /// Writes a user, unless a newer `version` is there.
-    fn put_user<'a>(&'a self, app: &'a AppId, user: &'a User, version: Option<i64>)
-    -> Answer<'a, ()>;
+    fn put_user<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a User,
+        version: Option<i64>,
+    ) -> Answer<'a, ()>;
 
     /// Writes a user that the directory does not know yet.
     fn add_user<'a>(&'a self, app: &'a AppId, user: &'a User) -> Answer<'a, ()>;
@@ -180,7 +184,8 @@ pub trait Store: Send + Sync {
     ) -> Answer<'a, ()>;
 
     /// Returns a booking.
-    fn find_booking<'a>(&'a self, app: &'a AppId, id: &'a SubjectId) -> Answer<'a, Option<Booking>>;
+    fn find_booking<'a>(&'a self, app: &'a AppId, id: &'a SubjectId)
+    -> Answer<'a, Option<Booking>>;
 
     /// Returns a business.
     fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>>;

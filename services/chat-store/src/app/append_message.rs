@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use chat_domain::{
-    ChatError, Content, Conversation, ConversationId, Message, SubjectId,
-};
+use chat_domain::{ChatError, Content, Conversation, ConversationId, Message, SubjectId};
 
-use super::{App, Caller, now, open_conversation::unknown_either, window};
+use service_kit::now;
+
+use super::{App, Caller, open_conversation::unknown_either, window};
 use crate::ports::{Entry, Key, Origin, Outcome};
 
 /// Where a message goes.

@@ -99,7 +99,9 @@ impl Batcher {
             _room: room,
         };
         self.jobs.try_send(job).map_err(|_| overloaded())?;
-        answer.await.map_err(|gone| ChatError::Internal(gone.into()))
+        answer
+            .await
+            .map_err(|gone| ChatError::Internal(gone.into()))
     }
 }
 
@@ -255,7 +257,10 @@ impl Writer {
 
 /// Answers every entry of a failed batch; only a single entry is itself to blame.
 fn refuse(size: usize, error: JournalError) -> Answered {
-    tracing::warn!(error = &error as &dyn std::error::Error, "a batch of messages was not stored");
+    tracing::warn!(
+        error = &error as &dyn std::error::Error,
+        "a batch of messages was not stored"
+    );
     let outcomes = match error {
         JournalError::Poison(error) => vec![Err(error)],
         JournalError::Conflict(error) | JournalError::Unknown(error) => {

@@ -15,7 +15,7 @@ mod window;
 
 use std::sync::Arc;
 
-use chat_domain::{AppId, ChatError, Conversation, ConversationId, Timestamp};
+use chat_domain::{AppId, ChatError, Conversation, ConversationId};
 use service_kit::apps::Apps;
 
 pub use append_message::{Appended, NewMessage, Stored, Target};
@@ -73,9 +73,7 @@ impl App {
     }
 
     fn app(&self, id: &AppId) -> Result<&Arc<service_kit::apps::App>, ChatError> {
-        self.apps
-            .get(id)
-            .ok_or(ChatError::Malformed("no such app"))
+        self.apps.get(id).ok_or(ChatError::Malformed("no such app"))
     }
 
     /// Returns a conversation of the app, whoever asks.
@@ -85,8 +83,4 @@ impl App {
             .await?
             .ok_or(ChatError::ConversationNotFound)
     }
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_datetime(time::OffsetDateTime::now_utc())
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chat_domain::{
-    Booking, ChatError, Conversation, ConversationId, Dialect, Participant, Role, SubjectId,
-    User, UserId,
+    Booking, ChatError, Conversation, ConversationId, Dialect, Participant, Role, SubjectId, User,
+    UserId,
 };
-use service_kit::apps::App as AppConfig;
+use service_kit::{apps::App as AppConfig, now};
 use uuid::Uuid;
 
-use super::{App, Caller, Member, now, window};
+use super::{App, Caller, Member, window};
 use crate::ports::{Head, NewConversation};
 
 impl App {
@@ -212,4 +212,3 @@ pub(super) fn unknown_either(error: ChatError) -> ChatError {
     }
     error
 }
-

@@ -91,7 +91,9 @@ impl App {
         let content = Content::system(text)?;
         let conversation = match target {
             Target::Conversation(id) => self.existing(app, id).await?,
-            Target::Booking(booking) => self.conversation_of_booking(config, &booking, None).await?,
+            Target::Booking(booking) => {
+                self.conversation_of_booking(config, &booking, None).await?
+            }
             Target::Either(text) => self.conversation_by_text(config, &text).await?,
         };
         let [professional, _] = &conversation.participants;
@@ -100,11 +102,15 @@ impl App {
             conversation: conversation.id,
             sender: professional.user.clone(),
             // Apart from the keys of the professional's own messages.
-            key: key.map_or_else(Key::fresh, |key| Key::Made(format!("system:{}", key.as_str()))),
+            key: key.map_or_else(Key::fresh, |key| {
+                Key::Made(format!("system:{}", key.as_str()))
+            }),
             content,
         };
         let answer = self.batcher.append(vec![entry], Origin::default()).await?;
         let (_, mut results) = split(answer.outcomes)?;
-        results.pop().unwrap_or(Err(ChatError::ConversationNotFound))
+        results
+            .pop()
+            .unwrap_or(Err(ChatError::ConversationNotFound))
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use chat_domain::{ChatError, Seq};
 
-use crate::ports::{Committed, Due, Event, Events, Origin, Outbox, Slice, Store};
+use crate::{
+    metrics::Metric,
+    ports::{Committed, Due, Event, Events, Origin, Outbox, Slice, Store},
+};
 
 /// Batches taken at once.
 const ROUND: u32 = 32;
@@ -35,6 +38,7 @@ pub async fn sweep_outbox(
         if !events.publish(committed) {
             return Ok(false);
         }
+        Metric::OutboxSwept.increment();
     }
     Ok(more)
 }
@@ -50,7 +54,12 @@ async fn read(store: &dyn Store, due: &Due, epoch: u64) -> Result<Vec<Event>, Ch
         let before = Slice::After(Seq(first.0.saturating_sub(1)));
         let count = u32::try_from(last.0.saturating_sub(first.0) + 1).unwrap_or(u32::MAX);
         for message in store.list_messages(*id, before, count).await? {
-            events.push(Event::appended(&conversation, message, Origin::default(), epoch));
+            events.push(Event::appended(
+                &conversation,
+                message,
+                Origin::default(),
+                epoch,
+            ));
         }
     }
     Ok(events)

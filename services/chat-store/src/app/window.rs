@@ -77,7 +77,13 @@ mod tests {
 
         let early = check(&WINDOW, &booking, Timestamp(970 * MINUTE_MS - 1)).unwrap_err();
 
-        assert!(matches!(early, ChatError::WindowNotOpen { wait_minutes: 1, .. }));
+        assert!(matches!(
+            early,
+            ChatError::WindowNotOpen {
+                wait_minutes: 1,
+                ..
+            }
+        ));
     }
 
     #[test]

@@ -1,0 +1,11 @@
+//! The edge to NATS: serving gateways' requests, and telling sockets what was committed.
+//!
+//! What is deliberately absent: JetStream. Nothing that may not be lost depends on NATS.
+
+mod publisher;
+mod rpc;
+mod serve;
+
+pub use publisher::Publisher;
+pub use rpc::answer;
+pub use serve::{ServeError, Server};

@@ -1,0 +1,211 @@
+//! Tells users' sockets, and removes from the outbox what was told for certain.
+//!
+//! Nobody waits for NATS: what is to be told goes into a bounded queue, and what finds it full is told
+//! later by the sweeper. "For certain" means that the server has taken everything: a probe published
+//! afterwards on the same connection came back, and the connection was the same all the time. Flushing
+//! is not enough, since the client drops its write buffer when it reconnects.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_nats::{Client, connection::State};
+use chat_domain::Receipt;
+use chat_proto::{WireId as _, subject, v1};
+use futures_util::StreamExt as _;
+use prost::Message as _;
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    metrics::Metric,
+    ports::{Committed, Event, Events, Fact, Outbox, OutboxId},
+};
+
+/// The version of envelopes.
+const VERSION: u32 = 1;
+
+/// How long the connection may keep an event waiting.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long rows are gathered before one probe answers for all of them. Well under the second after
+/// which the sweeper takes them.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most rows that wait for a probe; more are left to the sweeper.
+const MAX_TOLD: usize = 4_096;
+
+/// A handle on the task that tells. It ends when the last handle is gone, having told everything.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    client: Client,
+    queue: mpsc::Sender<Committed>,
+}
+
+/// A batch that was handed to the connection, and which connection that was.
+struct Told {
+    id: OutboxId,
+    connection: u64,
+}
+
+impl Publisher {
+    /// Starts with room for `capacity` waiting transactions. The second value is the work to spawn.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        outbox: Arc<dyn Outbox>,
+        capacity: usize,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (queue, committed) = mpsc::channel(capacity);
+        let (told, confirmed) = mpsc::channel(MAX_TOLD);
+        let publishing = publish_all(client.clone(), committed, told);
+        let confirming = confirm_all(client.clone(), outbox, confirmed);
+        let work = async move {
+            tokio::join!(publishing, confirming);
+        };
+        (Self { client, queue }, work)
+    }
+}
+
+impl Events for Publisher {
+    fn publish(&self, committed: Committed) -> bool {
+        let events = committed.events.len();
+        let taken = self.ready() && self.queue.try_send(committed).is_ok();
+        if !taken {
+            Metric::EventsDropped.add(events);
+        }
+        taken
+    }
+
+    fn ready(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+}
+
+/// Counts the connections made so far, which tells one from the next.
+fn connection(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Acquire)
+}
+
+async fn publish_all(
+    client: Client,
+    mut committed: mpsc::Receiver<Committed>,
+    told: mpsc::Sender<Told>,
+) {
+    while let Some(Committed { events, outbox }) = committed.recv().await {
+        let connection = connection(&client);
+        let count = events.len();
+        if publish(&client, &events).await {
+            Metric::EventsPublished.add(count);
+        } else {
+            Metric::EventsDropped.add(count);
+            continue;
+        }
+        if let Some(id) = outbox {
+            // Without room the row stays, and the sweeper tells it once more.
+            let _ = told.try_send(Told { id, connection });
+        }
+    }
+}
+
+/// Hands events to the connection; `false` when it would not take them.
+async fn publish(client: &Client, events: &[Event]) -> bool {
+    for event in events {
+        let payload = bytes::Bytes::from(envelope(event).encode_to_vec());
+        for user in &event.targets {
+            let subject = subject::user(&event.app, user);
+            let sent = timeout(PUBLISH_TIMEOUT, client.publish(subject, payload.clone())).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+async fn confirm_all(client: Client, outbox: Arc<dyn Outbox>, mut told: mpsc::Receiver<Told>) {
+    let mut batch = Vec::new();
+    while told.recv_many(&mut batch, MAX_TOLD).await > 0 {
+        if !told.is_closed() {
+            tokio::time::sleep(GATHER).await;
+        }
+        while let Ok(more) = told.try_recv() {
+            batch.push(more);
+        }
+        if let Err(error) = confirm(&client, outbox.as_ref(), &batch).await {
+            tracing::debug!(
+                error = &*error,
+                "the outbox keeps batches that may not have arrived"
+            );
+        }
+        batch.clear();
+    }
+}
+
+async fn confirm(
+    client: &Client,
+    outbox: &dyn Outbox,
+    batch: &[Told],
+) -> Result<(), chat_domain::BoxError> {
+    timeout(PROBE_TIMEOUT, probe(client)).await??;
+    let connection = connection(client);
+    let arrived: Vec<OutboxId> = batch
+        .iter()
+        .filter(|told| told.connection == connection)
+        .map(|told| told.id)
+        .collect();
+    outbox.remove(&arrived).await?;
+    Ok(())
+}
+
+/// Returns once the server has taken everything published before on this connection.
+async fn probe(client: &Client) -> Result<(), chat_domain::BoxError> {
+    let inbox = client.new_inbox();
+    let mut echo = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, bytes::Bytes::new()).await?;
+    echo.next().await.ok_or("the subscription ended")?;
+    Ok(())
+}
+
+fn envelope(event: &Event) -> v1::Envelope {
+    let body = match &event.fact {
+        Fact::MessageAppended(conversation, message) => {
+            v1::envelope::Body::MessageAppended(v1::MessageAppended {
+                conversation: Some(conversation.as_ref().into()),
+                message: Some(message.into()),
+            })
+        }
+        Fact::MessagesReceived {
+            conversation,
+            receipt,
+            user,
+            received,
+        } => v1::envelope::Body::MessagesReceived(v1::MessagesReceived {
+            conversation_id: conversation.to_wire(),
+            receipt: match receipt {
+                Receipt::Delivered => v1::ReceiptKind::Delivered,
+                Receipt::Read => v1::ReceiptKind::Read,
+            }
+            .into(),
+            user_id: user.as_str().to_owned(),
+            message_ids: received.ids.iter().map(|id| id.to_wire()).collect(),
+            at_ms: received.at.0,
+        }),
+    };
+    v1::Envelope {
+        version: VERSION,
+        app: event.app.as_str().to_owned(),
+        epoch: event.epoch,
+        targets: event
+            .targets
+            .iter()
+            .map(|user| user.as_str().to_owned())
+            .collect(),
+        origin: event.origin.socket.clone(),
+        traceparent: event.origin.traceparent.clone(),
+        body: Some(body),
+    }
+}

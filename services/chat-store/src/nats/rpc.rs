@@ -1,0 +1,275 @@
+//! What gateways ask: decode, use case, encode.
+//!
+//! To add a request: a message pair in `rpc.proto`, a name in `chat_proto::subject::Rpc`, an arm in
+//! [`answer`] and its function below.
+
+use bytes::Bytes;
+use chat_domain::{
+    AppId, Attachment, ChatError, ClientKey, Content, ConversationId, Message, MessageId,
+    MessageKind, Receipt, Seq, User, UserId,
+};
+use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
+use prost::Message as _;
+
+use crate::{
+    app::{App, Caller, Member, NewMessage, Stored, Target},
+    ports::{Head, Key, Origin},
+};
+
+/// What the messages of one reply may weigh, in bytes: the rest of it needs little.
+const MESSAGES_WEIGHT: usize = MAX_PAYLOAD - 100_000;
+
+/// Answers a request with the bytes of a [`v1::Reply`].
+///
+/// # Errors
+///
+/// Returns what the use case does, and [`ChatError::Malformed`] or the broken rule for a request that
+/// means nothing.
+pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
+    Ok(match request {
+        Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
+        Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
+        Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
+        Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
+        Rpc::Range => reply(Ok(range(app, decode(payload)?).await?)),
+        Rpc::Sync => reply(Ok(sync(app, decode(payload)?).await?)),
+        Rpc::Receive => reply(Ok(receive(app, decode(payload)?).await?)),
+    })
+}
+
+fn decode<M: prost::Message + Default>(payload: Bytes) -> Result<M, ChatError> {
+    M::decode(payload).map_err(|_| ChatError::Malformed("undecodable"))
+}
+
+/// Says of a field that it is its sender's fault.
+fn refuse(error: WireError) -> ChatError {
+    match error {
+        WireError::Value(error) => error,
+        WireError::Field(field) => ChatError::Malformed(field),
+        WireError::Undecodable(_) => ChatError::Malformed("undecodable"),
+    }
+}
+
+async fn open_session(
+    app: &App,
+    request: v1::OpenSessionRequest,
+) -> Result<v1::OpenSessionReply, ChatError> {
+    let user = user(request.user)?;
+    let epoch = app.epoch().await?;
+    let opened = app.open_session(&AppId::new(&request.app)?, user).await?;
+    Ok(v1::OpenSessionReply {
+        heads: wire_heads(opened.heads),
+        complete: opened.complete,
+        epoch,
+    })
+}
+
+async fn get_conversation(
+    app: &App,
+    request: v1::GetConversationRequest,
+) -> Result<v1::GetConversationReply, ChatError> {
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    let id = ConversationId::parse(&request.conversation_id)?;
+    let conversation = app.conversation(member, id).await?;
+    Ok(v1::GetConversationReply {
+        conversation: Some((&conversation).into()),
+    })
+}
+
+async fn heads(app: &App, request: v1::HeadsRequest) -> Result<v1::HeadsReply, ChatError> {
+    let ids = request
+        .conversation_ids
+        .iter()
+        .map(|id| ConversationId::from_wire(id).map_err(refuse))
+        .collect::<Result<Vec<_>, _>>()?;
+    let epoch = app.epoch().await?;
+    let heads = app.heads(&AppId::new(&request.app)?, &ids).await?;
+    Ok(v1::HeadsReply {
+        heads: wire_heads(heads),
+        epoch,
+    })
+}
+
+async fn append(app: &App, request: v1::AppendRequest) -> Result<v1::AppendReply, ChatError> {
+    let config = app
+        .apps()
+        .get(&AppId::new(&request.app)?)
+        .ok_or(ChatError::Malformed("no such app"))?;
+    let caller = Caller {
+        app: config.clone(),
+        user: user(request.sender)?,
+    };
+    let origin = Origin {
+        socket: request.origin,
+        traceparent: request.traceparent,
+    };
+    let max_chars = config.policy.max_content_chars;
+    let mut items = Vec::with_capacity(request.items.len());
+    let checked: Vec<Result<(), ChatError>> = request
+        .items
+        .into_iter()
+        .map(|item| Ok(items.push(new_message(item, max_chars)?)))
+        .collect();
+    if items.is_empty() {
+        // What is wrong with all of them is wrong with the request.
+        let wrong = checked.into_iter().find_map(Result::err);
+        return Err(wrong.unwrap_or(ChatError::Malformed("items")));
+    }
+    let target = Target::Either(request.target);
+    let appended = app.append(&caller, target, items, origin).await?;
+    let mut stored = appended.results.into_iter();
+    let results = checked
+        .into_iter()
+        .filter_map(|checked| match checked {
+            Ok(()) => stored.next(),
+            Err(error) => Some(Err(error)),
+        })
+        .map(append_result)
+        .collect();
+    Ok(v1::AppendReply {
+        conversation: Some((&appended.conversation).into()),
+        results,
+        epoch: appended.epoch,
+    })
+}
+
+fn append_result(result: Result<Stored, ChatError>) -> v1::AppendResult {
+    let duplicate = result.as_ref().is_ok_and(|stored| stored.duplicate);
+    let outcome = match result {
+        Ok(stored) => v1::append_result::Outcome::Message((&stored.message).into()),
+        Err(error) => v1::append_result::Outcome::Failure(failure(&error)),
+    };
+    v1::AppendResult {
+        outcome: Some(outcome),
+        duplicate,
+    }
+}
+
+fn new_message(item: v1::AppendItem, max_chars: usize) -> Result<NewMessage, ChatError> {
+    let attachment = item
+        .attachment
+        .map(|file| Attachment::new(&file.url, file.name.as_deref()))
+        .transpose()?;
+    let key = ClientKey::new(&item.key)?;
+    Ok(NewMessage {
+        key: match item.key_is_clients {
+            true => Key::Clients(key),
+            false => Key::Made(item.key),
+        },
+        content: Content::new(
+            MessageKind::parse(&item.kind)?,
+            &item.text,
+            attachment,
+            max_chars,
+        )?,
+    })
+}
+
+async fn range(app: &App, request: v1::RangeRequest) -> Result<v1::RangeReply, ChatError> {
+    let id = ConversationId::from_wire(&request.conversation_id).map_err(refuse)?;
+    let epoch = app.epoch().await?;
+    let (conversation, messages) = app
+        .range(
+            &AppId::new(&request.app)?,
+            id,
+            Seq(request.after_seq),
+            request.limit,
+        )
+        .await?;
+    Ok(v1::RangeReply {
+        conversation: Some((&conversation).into()),
+        messages: fitting(&messages, &mut MESSAGES_WEIGHT.clone()),
+        epoch,
+    })
+}
+
+async fn sync(app: &App, request: v1::SyncRequest) -> Result<v1::SyncReply, ChatError> {
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    let since = request
+        .since
+        .iter()
+        .map(|position| {
+            let id = ConversationId::parse(&position.conversation_id)?;
+            Ok((id, Seq(position.seq)))
+        })
+        .collect::<Result<Vec<_>, ChatError>>()?;
+    let mut room = MESSAGES_WEIGHT;
+    let conversations = app
+        .sync(member, &since)
+        .await?
+        .into_iter()
+        .map(|synced| {
+            let messages = fitting(&synced.messages, &mut room);
+            v1::SyncedConversation {
+                conversation: Some((&synced.conversation).into()),
+                more: synced.more || messages.len() < synced.messages.len(),
+                messages,
+            }
+        })
+        .collect();
+    Ok(v1::SyncReply { conversations })
+}
+
+async fn receive(app: &App, request: v1::ReceiveRequest) -> Result<v1::ReceiveReply, ChatError> {
+    let receipt = match request.receipt() {
+        v1::ReceiptKind::Delivered => Receipt::Delivered,
+        v1::ReceiptKind::Read => Receipt::Read,
+        v1::ReceiptKind::Unspecified => return Err(ChatError::Malformed("receipt")),
+    };
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    let id = ConversationId::parse(&request.conversation_id)?;
+    // What is no id of ours is the id of no message: ignored, like every unknown one.
+    let ids: Vec<MessageId> = request
+        .message_ids
+        .iter()
+        .filter_map(|id| MessageId::parse(id).ok())
+        .collect();
+    let origin = Origin {
+        socket: request.origin,
+        traceparent: request.traceparent,
+    };
+    let received = app.receive(member, id, &ids, receipt, origin).await?;
+    Ok(v1::ReceiveReply {
+        conversation_id: id.to_wire(),
+        message_ids: received.ids.iter().map(|id| id.to_wire()).collect(),
+        at_ms: received.at.0,
+    })
+}
+
+fn user(user: Option<v1::User>) -> Result<User, ChatError> {
+    user.ok_or(ChatError::Malformed("user"))?
+        .try_into()
+        .map_err(refuse)
+}
+
+fn wire_heads(heads: Vec<Head>) -> Vec<v1::Head> {
+    heads
+        .into_iter()
+        .map(|(id, last_seq)| v1::Head {
+            conversation_id: id.to_wire(),
+            last_seq: last_seq.0,
+        })
+        .collect()
+}
+
+/// Returns the first messages that fit into `room` bytes, and takes theirs off it. Readers ask again
+/// for what is missing, so one always fits into an untouched room.
+fn fitting(messages: &[Message], room: &mut usize) -> Vec<v1::Message> {
+    messages
+        .iter()
+        .map(v1::Message::from)
+        .map_while(|message| {
+            *room = room.checked_sub(message.encoded_len())?;
+            Some(message)
+        })
+        .collect()
+}

@@ -1,0 +1,130 @@
+//! Puts the service together: the one file that knows all its parts.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
+
+use crate::{
+    app::{App, BatchLimits},
+    config::{AppendArgs, Config, DatabaseArgs, MigrateConfig},
+    http,
+    metrics::Metric,
+    nats::{Publisher, Server},
+    pg::Pg,
+    worker,
+};
+
+/// The longest pause between two attempts to reach Postgres.
+const MAX_BACK_OFF: Duration = Duration::from_secs(5);
+
+/// Starts everything and returns.
+///
+/// # Errors
+///
+/// Returns what an operator has to put right: a port in use, a broken apps file, a database whose
+/// schema cannot be migrated.
+pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
+    let Service { lifecycle, health } = service;
+    lifecycle.drain_within(config.lifecycle.drain_timeout);
+    Metric::describe_all();
+
+    // Settings first: what is wrong there shows before anything is waited for.
+    let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
+    let public = bind(config.listen, "STORE_LISTEN").await?;
+    let internal = bind(config.internal_listen, "STORE_INTERNAL_LISTEN").await?;
+    apps.watch_keys(&lifecycle).await;
+
+    let client = nats::connect(&config.nats, "chat-store", health.dependency("nats")).await?;
+    let postgres = health.dependency("postgres");
+    let pg = connect(&config.database, &postgres).await?;
+    pg.migrate().await.context("cannot migrate the schema")?;
+    pg.create_partitions().await?;
+
+    let (publisher, publishing) =
+        Publisher::new(client.clone(), Arc::new(pg.clone()), config.publish_queue);
+    lifecycle.spawn("publisher", publishing);
+    let publisher = Arc::new(publisher);
+    let store = Arc::new(pg.clone());
+    let app = App::new(
+        store.clone(),
+        store,
+        publisher.clone(),
+        Arc::clone(&apps),
+        config.append.limits(),
+    );
+
+    let soft = lifecycle.soft();
+    let server = Server::join(client).await?;
+    let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
+    lifecycle.spawn("requests", serving);
+
+    let routes = http::router(app.clone(), Verifier::new(apps));
+    lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
+    let routes = http::internal_router(app, &config.service_token);
+    lifecycle.spawn(
+        "internal http",
+        http::serve(internal, routes, lifecycle.clone()),
+    );
+
+    lifecycle.spawn(
+        "partitions",
+        worker::keep_partitions(pg.clone(), soft.clone()),
+    );
+    let sweeping = worker::keep_sweeping(pg.clone(), publisher, soft.clone());
+    lifecycle.spawn("sweeper", sweeping);
+    lifecycle.spawn("postgres health", worker::keep_watching(pg, postgres, soft));
+    Ok(())
+}
+
+/// Migrates the database and returns.
+///
+/// # Errors
+///
+/// Returns why the database could not be reached or migrated.
+pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
+    let pg = Pg::connect(config.database.database_url.expose(), 1)
+        .await
+        .context("cannot reach the database; see DATABASE_URL")?;
+    pg.migrate().await.context("cannot migrate the schema")?;
+    pg.create_partitions().await?;
+    Ok(())
+}
+
+/// Waits for Postgres, and says so.
+async fn connect(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Result<Pg> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match Pg::connect(args.database_url.expose(), args.database_connections).await {
+            Ok(pg) => {
+                health.up();
+                return Ok(pg);
+            }
+            // No waiting helps against a malformed URL.
+            Err(error @ sqlx::Error::Configuration(_)) => {
+                return Err(error).context("DATABASE_URL is no Postgres address");
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    retry_ms = pause.as_millis(),
+                    "waiting for Postgres"
+                );
+                health.down("not reached yet");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_BACK_OFF);
+    }
+}
+
+impl AppendArgs {
+    const fn limits(&self) -> BatchLimits {
+        BatchLimits {
+            messages: self.append_batch,
+            linger: Duration::from_millis(self.append_linger_ms),
+            in_flight: self.append_in_flight,
+            queue: self.append_queue,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What every replica does beside answering: keep partitions ahead, sweep the outbox, watch Postgres.
+//!
+//! Any number of replicas may do it at a time; none has to be the only one.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_domain::ChatError;
+use service_kit::DependencyHealth;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::sweep_outbox,
+    metrics::Metric,
+    pg::Pg,
+    ports::{Events, Outbox as _},
+};
+
+/// How often partitions are looked after; there are weeks of them ahead.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often overdue batches are looked for. With the second that their writer has, a batch is told
+/// again at most two seconds after its commit.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+
+/// How often Postgres is asked how it is.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// Creates the partitions of the coming weeks, until `soft`.
+pub(crate) async fn keep_partitions(pg: Pg, soft: CancellationToken) {
+    let mut ticks = Ticks::new(PARTITIONS_EVERY, soft);
+    while ticks.next().await {
+        match pg.create_partitions().await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(partitions = made, "partitions made"),
+            Err(error) => warn(&error, "partitions not made; tried again in an hour"),
+        }
+    }
+}
+
+/// Tells what others left untold, until `soft`.
+pub(crate) async fn keep_sweeping(pg: Pg, events: Arc<dyn Events>, soft: CancellationToken) {
+    let mut ticks = Ticks::new(SWEEP_EVERY, soft);
+    while ticks.next().await {
+        match sweep_outbox(&pg, &pg, events.as_ref()).await {
+            Ok(true) => ticks.at_once(),
+            Ok(false) => {}
+            Err(error) => warn(&error, "outbox not swept"),
+        }
+    }
+}
+
+/// Mirrors the state of Postgres into `health`, and the age of the outbox into its metric.
+pub(crate) async fn keep_watching(pg: Pg, health: DependencyHealth, soft: CancellationToken) {
+    let mut ticks = Ticks::new(PING_EVERY, soft);
+    while ticks.next().await {
+        match pg.age_seconds().await {
+            Ok(age) => {
+                health.up();
+                Metric::OutboxAgeSeconds.set(age);
+            }
+            Err(error) => health.down(error.to_string()),
+        }
+    }
+}
+
+/// A rhythm that ends with the process.
+struct Ticks {
+    interval: Interval,
+    soft: CancellationToken,
+}
+
+impl Ticks {
+    fn new(period: Duration, soft: CancellationToken) -> Self {
+        let mut interval = interval(period);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, soft }
+    }
+
+    /// Waits for the next tick, the first of which is now; `false` when there is none.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.soft.cancelled() => false,
+            _ = self.interval.tick() => true,
+        }
+    }
+
+    /// Makes the next tick come now.
+    fn at_once(&mut self) {
+        self.interval.reset_immediately();
+    }
+}
+
+fn warn(error: &ChatError, message: &'static str) {
+    tracing::warn!(error = error as &dyn std::error::Error, message);
+}
