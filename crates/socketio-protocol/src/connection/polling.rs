@@ -65,13 +65,15 @@ impl Probe {
 }
 
 impl Connection {
-    /// Takes a GET. It waits until [`answer_get`](Self::answer_get) has an answer.
+    /// Takes a GET. It waits until [`answer_get`](Self::answer_get) has an answer. What is due is
+    /// done first: a client that comes too late finds no connection.
     ///
     /// # Errors
     ///
     /// Returns [`QueryError::BadRequest`] when another GET waits, which ends the connection, or
     /// the connection has moved to a WebSocket; [`QueryError::UnknownSid`] when it is over.
-    pub fn begin_get(&mut self, sink: Sink<'_>) -> Result<(), QueryError> {
+    pub fn begin_get(&mut self, now: Instant, sink: Sink<'_>) -> Result<(), QueryError> {
+        self.tick(now, sink);
         self.check_polling()?;
         if self.get == Get::Waiting {
             self.close(CloseReason::TransportError, sink);
@@ -115,7 +117,8 @@ impl Connection {
     /// # Errors
     ///
     /// As [`begin_get`](Self::begin_get).
-    pub fn begin_post(&mut self, sink: Sink<'_>) -> Result<(), QueryError> {
+    pub fn begin_post(&mut self, now: Instant, sink: Sink<'_>) -> Result<(), QueryError> {
+        self.tick(now, sink);
         self.check_polling()?;
         if self.post == Post::Reading {
             self.close(CloseReason::TransportError, sink);

@@ -42,7 +42,7 @@ pub(super) fn open<A: Application>(
 pub(super) async fn get<A: Application>(
     connection: Arc<Connection<A>>,
 ) -> Result<Answer, QueryError> {
-    connection.with(|protocol, sink| protocol.begin_get(sink))?;
+    connection.with(|protocol, sink| protocol.begin_get(now(), sink))?;
     let guard = Abort {
         connection: &*connection,
         abort: protocol::Connection::abort_get,
@@ -57,7 +57,7 @@ pub(super) async fn post<A: Application>(
     connection: Arc<Connection<A>>,
     request: Request<Incoming>,
 ) -> Result<Answer, QueryError> {
-    connection.with(|protocol, sink| protocol.begin_post(sink))?;
+    connection.with(|protocol, sink| protocol.begin_post(now(), sink))?;
     let guard = Abort {
         connection: &*connection,
         abort: protocol::Connection::abort_post,
