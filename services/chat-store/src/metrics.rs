@@ -37,7 +37,7 @@ impl Metric {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AppendSeconds => "chat_store_append_seconds",
-            Self::AppendBatchSize => "chat_store_append_batch_messages",
+            Self::AppendBatchSize => "chat_store_append_batch_size",
             Self::AppendsRefused => "chat_store_appends_refused_total",
             Self::AppendBatchesSplit => "chat_store_append_batches_split_total",
             Self::EventsPublished => "chat_store_events_published_total",
