@@ -16,13 +16,7 @@ pub mod subject;
 pub use convert::{WireError, failure, reply};
 
 /// The generated types.
-#[expect(
-    missing_docs,
-    clippy::all,
-    clippy::pedantic,
-    clippy::allow_attributes,
-    reason = "generated"
-)]
+#[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/chat.v1.rs"));
 }

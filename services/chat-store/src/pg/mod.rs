@@ -18,7 +18,11 @@ use chat_domain::{
     SubjectId, User, UserId,
 };
 use futures_util::future::BoxFuture;
-use sqlx::{PgPool, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use crate::ports::{
     Answer, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId, Received,
@@ -48,10 +52,22 @@ impl Pg {
     ///
     /// Returns the driver's error for a bad URL, a refused login or a server that is not there.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, sqlx::Error> {
+        Self::connect_with(url.parse()?, connections).await
+    }
+
+    /// Like [`Pg::connect`], with options instead of a URL.
+    ///
+    /// # Errors
+    ///
+    /// Returns the driver's error for a refused login or a server that is not there.
+    pub async fn connect_with(
+        options: PgConnectOptions,
+        connections: u32,
+    ) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect(url)
+            .connect_with(options)
             .await?;
         Ok(Self { pool })
     }
