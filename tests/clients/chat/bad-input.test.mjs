@@ -9,8 +9,6 @@ import { newConversation } from '../lib/directory.mjs';
 import { history } from '../lib/rest.mjs';
 import { assertRejected } from '../lib/shapes.mjs';
 
-const NESTED = (depth) => JSON.parse('[['.repeat(depth) + ']]'.repeat(depth));
-
 /** Asserts that `client` is still the connection it was, and still of use. */
 async function assertUsable(client, id, conversationId) {
   assert.equal(client.socket.id, id);
@@ -38,7 +36,6 @@ describe('a payload', { concurrency: 4 }, () => {
     ['is an empty list', [[]]],
     ['is a list', [[{ conversationId: randomUUID() }]]],
     ['is empty', [{}]],
-    ['is deep', [NESTED(500)]],
     ['is binary', [Buffer.from('binary')]],
     ['is wrapped too often', [{ data: { data: { conversationId: randomUUID() } } }]],
     ...[null, 42, true, '', 'x', [], {}, [randomUUID()], 'a\0b', '\ud800', 'x'.repeat(100_000)].map(
@@ -149,6 +146,7 @@ describe('a payload', { concurrency: 4 }, () => {
 
   for (const [what, payload] of [
     ['lone surrogates', '{"conversationId":"\\ud800","content":"\\udc00"}'],
+    ['a nesting of 100', '['.repeat(100) + ']'.repeat(100)],
     ['a nesting of 100 000', '['.repeat(100_000) + ']'.repeat(100_000)],
     ['objects in objects', '{"data":'.repeat(50_000) + '{}' + '}'.repeat(50_000)],
     ['a number out of range', '{"conversationId":1e400}'],
