@@ -20,8 +20,16 @@ use crate::{
     process,
 };
 
-/// Needed only to compile SQL to machine code, which is switched off; 100 MB.
-const SKIPPED: [&str; 3] = ["libllvm", "libz3", "llvm"];
+/// Begin the names of packages that are large and not needed to run a server: what compiles SQL to
+/// machine code, which is switched off, and what installs and configures packages.
+const SKIPPED: [&str; 6] = [
+    "libllvm",
+    "libz3",
+    "perl",
+    "libperl",
+    "locales",
+    "libc-l10n",
+];
 
 /// Returns the programs for `tools`, in the same order, fetching those that are missing.
 ///
@@ -158,6 +166,7 @@ impl Apt {
             format!("Dir::Cache={state}/cache"),
             "APT::Sandbox::User=root".to_owned(),
             "APT::Get::List-Cleanup=false".to_owned(),
+            "APT::Update::Error-Mode=any".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::Retries=2".to_owned(),
             "Debug::NoLocking=true".to_owned(),
@@ -185,11 +194,18 @@ impl Apt {
                 )));
             }
         };
-        for archive in self.download(&closure)? {
-            let mut command = Command::new("dpkg-deb");
-            command.arg("--extract").arg(&archive).arg(&self.root);
-            process::output(&mut command)?;
+        self.download(&closure)?;
+        for package in &closure {
+            if self.extract(package).is_err() {
+                // Damaged on the way, or by a run that was cut off: fetched once more.
+                fs::remove_file(self.archive(package))?;
+                self.download(&BTreeSet::from([package.clone()]))?;
+                self.extract(package)?;
+            }
         }
+        // Unpacked, they only take room; the next time they would be too old anyway.
+        fs::remove_dir_all(&self.archives)?;
+        fs::remove_dir_all(&self.state)?;
         Ok(())
     }
 
@@ -202,58 +218,53 @@ impl Apt {
         Ok(plan.lines().filter_map(planned).collect())
     }
 
-    /// Downloads what is not there yet and returns all archives, each known to be whole.
-    fn download(&self, closure: &BTreeSet<String>) -> Result<Vec<PathBuf>> {
-        let wanted: Vec<_> = closure
-            .iter()
-            .map(|package| self.archive(package))
-            .collect();
-        let arriving = self.archives.join("arriving");
-        for attempt in 1..=2 {
-            let _ = fs::remove_dir_all(&arriving); // Left by a run that was cut off, or not there.
-            fs::create_dir_all(&arriving)?;
-            let lacking: Vec<_> = closure
-                .iter()
-                .filter(|package| !is_whole(&self.archive(package)))
-                .collect();
-            if lacking.is_empty() {
-                fs::remove_dir(&arriving)?;
-                return Ok(wanted);
-            }
-            let mut command = self.command("apt-get");
-            command
-                .arg("download")
-                .args(&lacking)
-                .current_dir(&arriving);
-            if let Err(error) = process::output(&mut command) {
-                if attempt == 1 {
-                    continue;
-                }
-                return Err(error.context(
-                    "packages could not be downloaded. Check the network and the free disk space, \
-                     then try again: what has arrived is kept",
-                ));
-            }
-            self.take_in(&arriving)?;
+    /// Downloads what is not there yet.
+    fn download(&self, packages: &BTreeSet<String>) -> Result<()> {
+        let is_lacking = |package: &&String| !self.archive(package).exists();
+        let lacking: Vec<_> = packages.iter().filter(is_lacking).collect();
+        if lacking.is_empty() {
+            return Ok(());
         }
-        bail!(
-            "packages arrived damaged twice; delete {} and try again",
-            self.archives.display(),
-        );
+        let arriving = self.archives.join("arriving");
+        let _ = fs::remove_dir_all(&arriving); // Left by a run that was cut off, or not there.
+        fs::create_dir_all(&arriving)?;
+        let mut command = self.command("apt-get");
+        command
+            .arg("download")
+            .args(&lacking)
+            .current_dir(&arriving);
+        let downloaded = process::output(&mut command);
+        self.take_in(&arriving)?;
+        downloaded.context(
+            "packages could not be downloaded. Check the network and the free disk space, \
+             then try again: what has arrived is kept",
+        )?;
+        match lacking.into_iter().find(is_lacking) {
+            Some(package) => bail!("{package} did not arrive; try again"),
+            None => Ok(()),
+        }
     }
 
-    /// Moves whole archives from `arriving` to the name that [`Apt::archive`] gives them.
+    /// Moves archives from `arriving` to the names that [`Apt::archive`] gives them.
     fn take_in(&self, arriving: &Path) -> Result<()> {
         for entry in fs::read_dir(arriving)? {
             let path = entry?.path();
-            if !is_whole(&path) {
-                continue;
-            }
             let mut command = Command::new("dpkg-deb");
             command.args(["--show", "--showformat", "${Package}=${Version}"]);
-            let package = process::output(command.arg(&path))?;
-            fs::rename(&path, self.archive(package.trim()))?;
+            // One that is cut off before its name is fetched again.
+            if let Ok(package) = process::output(command.arg(&path)) {
+                fs::rename(&path, self.archive(package.trim()))?;
+            }
         }
+        Ok(())
+    }
+
+    fn extract(&self, package: &str) -> Result<()> {
+        let archive = self.archive(package);
+        let mut command = Command::new("dpkg-deb");
+        command.arg("--extract").arg(&archive).arg(&self.root);
+        process::output(&mut command)
+            .with_context(|| format!("cannot unpack {}; is the disk full?", archive.display()))?;
         Ok(())
     }
 
@@ -270,18 +281,6 @@ fn planned(line: &str) -> Option<String> {
     let version = rest.split_once('(')?.1.split_whitespace().next()?;
     let skipped = SKIPPED.iter().any(|prefix| name.starts_with(prefix));
     (!skipped).then(|| format!("{name}={version}"))
-}
-
-/// Says whether a downloaded archive can be read to its end.
-fn is_whole(archive: &Path) -> bool {
-    archive.exists()
-        && Command::new("dpkg-deb")
-            .arg("--fsys-tarfile")
-            .arg(archive)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
