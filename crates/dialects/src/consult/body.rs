@@ -1,7 +1,7 @@
 //! The JSON of conversations and messages, the same in events and in REST answers.
 
 use chat_domain::{
-    Conversation, ConversationId, Message, MessageId, Role, Subject, Timestamp, UserId,
+    ClientKey, Conversation, ConversationId, Message, MessageId, Role, Subject, Timestamp, UserId,
 };
 use serde::Serialize;
 
@@ -73,7 +73,7 @@ impl<'a> From<&'a Message> for MessageBody<'a> {
             content: message.content.text(),
             file_url: attachment.map(|file| file.url.as_str()),
             file_name: attachment.and_then(|file| file.name.as_deref()),
-            client_message_id: message.client_key.as_ref().map(|key| key.as_str()),
+            client_message_id: message.client_key.as_ref().map(ClientKey::as_str),
             is_read: message.read_at.is_some(),
             read_at: message.read_at.map(Text),
             delivered_at: message.delivered_at.map(Text),

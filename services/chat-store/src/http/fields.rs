@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
-    body,
+    body::{self, HttpBody as _},
     extract::{self, FromRequest, FromRequestParts, Request},
 };
 use chat_domain::ChatError;
@@ -14,12 +14,13 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
 use super::error::RestError;
 
 /// The longest body taken, in bytes.
-pub(super) const MAX_BODY: usize = 1_000_000;
+const MAX_BODY: usize = 1_000_000;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -170,6 +171,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
                 "Content-Type must be application/json",
             ));
         }
+        // What says that it is too long is not read at all.
+        if request.body().size_hint().lower() > MAX_BODY as u64 {
+            return Err(too_large());
+        }
         let reading = body::to_bytes(request.into_body(), MAX_BODY);
         let bytes = tokio::time::timeout(BODY_TIMEOUT, reading)
             .await
@@ -196,14 +201,16 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
 }
 
 fn unreadable(error: &axum::Error) -> RestError {
-    use std::error::Error as _;
-
-    let too_long = error
-        .source()
-        .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+    let too_long = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<LengthLimitError>())
+        .is_some();
     if too_long {
-        RestError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
+        too_large()
     } else {
         RestError::invalid(vec!["the body could not be read".to_owned()])
     }
+}
+
+fn too_large() -> RestError {
+    RestError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
 }

@@ -1,0 +1,336 @@
+//! What the tests of HTTP share: the routers over a real store, users with tokens, and answers.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+};
+use chat_store::{
+    app::{App, BatchLimits},
+    http as rest,
+    pg::{MIGRATOR, Pg},
+    ports::{Committed, Events},
+};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use service_kit::{Secret, apps::Apps, auth::Verifier};
+use test_kit::postgres::Database;
+use tower::ServiceExt as _;
+
+pub(crate) const CONSULTANT: &str = "11111111-1111-4111-8111-111111111111";
+pub(crate) const PATIENT: &str = "22222222-2222-4222-8222-22222222aaaa";
+pub(crate) const BOOKING: &str = "33333333-3333-4333-8333-333333333333";
+pub(crate) const STRANGER: &str = "99999999-9999-4999-8999-999999999999";
+/// Of the right form, and of nothing.
+pub(crate) const NOTHING: &str = "0199a7de-0000-7000-8000-00000000dead";
+pub(crate) const ORIGIN: &str = "http://localhost:5173";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SERVICE_TOKEN: &str = "the-service-token";
+
+/// Both routers, over a database of their own that knows a booking of [`CONSULTANT`] and
+/// [`PATIENT`].
+pub(crate) struct Site {
+    pub(crate) clients: Router,
+    pub(crate) internal: Router,
+    pub(crate) pg: Pg,
+    _database: Database,
+}
+
+/// NATS is down wherever REST is tested: it must not matter.
+struct NatsIsDown;
+
+impl Events for NatsIsDown {
+    fn publish(&self, _: Committed) -> bool {
+        false
+    }
+
+    fn ready(&self) -> bool {
+        false
+    }
+}
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        Self::with_policy("{}").await
+    }
+
+    /// Starts a site whose app has this policy, in TOML.
+    pub(crate) async fn with_policy(policy: &str) -> Self {
+        let apps = format!(
+            r#"
+            [apps.jiggy]
+            dialect = "consult"
+            policy = {policy}
+            keys = [{{ algorithm = "HS256", secret = "{SECRET}" }}]
+            [apps.other]
+            dialect = "care"
+            keys = [{{ algorithm = "HS256", secret = "{SECRET}-of-another-app" }}]
+            "#
+        );
+        let apps = Arc::new(Apps::parse(&apps, Path::new("apps.toml")).unwrap());
+        let (database, pg) = database().await;
+        let app = App::new(
+            Arc::new(pg.clone()),
+            Arc::new(pg.clone()),
+            Arc::new(NatsIsDown),
+            Arc::clone(&apps),
+            BatchLimits::default(),
+        );
+        let token: Secret = SERVICE_TOKEN.parse().unwrap();
+        let site = Self {
+            clients: rest::router(app.clone(), Verifier::new(apps)),
+            internal: rest::internal_router(app, &token),
+            pg,
+            _database: database,
+        };
+        site.seed().await;
+        site
+    }
+
+    async fn seed(&self) {
+        for (path, body) in [
+            (
+                format!("users/{CONSULTANT}"),
+                json!({"role": "consultant", "name": "Dr. Ada"}),
+            ),
+            (
+                format!("users/{PATIENT}"),
+                json!({"role": "patient", "name": "Pat"}),
+            ),
+            (
+                format!("bookings/{BOOKING}"),
+                json!({"consultantId": CONSULTANT, "patientId": PATIENT}),
+            ),
+        ] {
+            let answer = self.tell("PUT", &path, &body).await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path} {answer:?}");
+        }
+    }
+
+    /// Asks as another service.
+    pub(crate) async fn tell(&self, method: &str, path: &str, body: &Value) -> Answer {
+        Ask::new(method, &format!("/internal/v1/apps/jiggy/{path}"))
+            .header("authorization", &format!("Bearer {SERVICE_TOKEN}"))
+            .json(body)
+            .of(&self.internal)
+            .await
+    }
+
+    /// Asks as the consultant or the patient, below `/api/v1/chat`.
+    pub(crate) async fn get(&self, role: &str, path: &str) -> Answer {
+        Ask::new("GET", &format!("/api/v1/chat/{path}"))
+            .role(role)
+            .of(&self.clients)
+            .await
+    }
+
+    pub(crate) async fn post(&self, role: &str, path: &str, body: &Value) -> Answer {
+        Ask::new("POST", &format!("/api/v1/chat/{path}"))
+            .role(role)
+            .json(body)
+            .of(&self.clients)
+            .await
+    }
+
+    /// Returns the id of the booking's conversation.
+    pub(crate) async fn conversation(&self) -> String {
+        let answer = self.post("patient", "conversations", &meeting()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.text("id")
+    }
+
+    /// Sends a message as `role`, and returns it.
+    pub(crate) async fn say(&self, role: &str, content: &str) -> Value {
+        let answer = self.post(role, "messages", &message(role, content)).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.body["message"].clone()
+    }
+}
+
+async fn database() -> (Database, Pg) {
+    let version = MIGRATOR.iter().map(|it| it.version).max().unwrap();
+    let migrate = async |url: String| {
+        let pg = Pg::connect(&url, 1).await?;
+        pg.migrate().await?;
+        pg.close().await;
+        Ok(())
+    };
+    let database = Database::create(&format!("chat_store_{version}"), migrate)
+        .await
+        .unwrap();
+    let pg = Pg::connect(database.url(), 4).await.unwrap();
+    pg.create_partitions().await.unwrap();
+    (database, pg)
+}
+
+/// The body that names the booking.
+pub(crate) fn meeting() -> Value {
+    json!({"consultantId": CONSULTANT, "patientId": PATIENT, "bookingId": BOOKING})
+}
+
+/// The body of a message of `role`.
+pub(crate) fn message(role: &str, content: &str) -> Value {
+    with(&meeting(), &json!({"content": content, "senderType": role}))
+}
+
+/// Returns `base` with the fields of `changes`.
+pub(crate) fn with(base: &Value, changes: &Value) -> Value {
+    let mut body = base.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// A token of `user` in `role`, for an hour.
+pub(crate) fn token(user: &str, role: &str) -> String {
+    signed(
+        &json!({"sub": user, "role": role, "exp": now_s() + 3_600}),
+        SECRET,
+    )
+}
+
+pub(crate) fn expired_token() -> String {
+    signed(
+        &json!({"sub": PATIENT, "role": "patient", "exp": now_s() - 3_600}),
+        SECRET,
+    )
+}
+
+/// A token that an app of another dialect takes.
+pub(crate) fn care_token() -> String {
+    let secret = format!("{SECRET}-of-another-app");
+    signed(
+        &json!({"sub": PATIENT, "role": "patient", "exp": now_s() + 3_600}),
+        &secret,
+    )
+}
+
+fn signed(claims: &Value, secret: &str) -> String {
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
+}
+
+fn now_s() -> i64 {
+    service_kit::now().0 / 1_000
+}
+
+/// A request in the making.
+pub(crate) struct Ask {
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Ask {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        Self {
+            request: Request::builder().method(method).uri(path),
+            body: Body::empty(),
+        }
+    }
+
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        Self {
+            request: self.request.header(name, value),
+            ..self
+        }
+    }
+
+    /// Presents the token of the consultant, the patient or, in any other words, a strange patient.
+    pub(crate) fn role(self, role: &str) -> Self {
+        let token = match role {
+            "consultant" => token(CONSULTANT, "consultant"),
+            "patient" => token(PATIENT, "patient"),
+            _ => token(STRANGER, "patient"),
+        };
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.raw("application/json", body.to_string())
+    }
+
+    pub(crate) fn raw(self, content_type: &str, body: impl Into<Body>) -> Self {
+        Self {
+            body: body.into(),
+            ..self.header("content-type", content_type)
+        }
+    }
+
+    pub(crate) async fn of(self, router: &Router) -> Answer {
+        let request = self.request.body(self.body).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        assert_eq!(parts.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Null when there is none.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.body[name].as_str().unwrap().to_owned()
+    }
+
+    /// Checks that this is an error in the form of all errors.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, context: &str) {
+        assert_eq!(self.status.as_u16(), status, "{context}: {self:?}");
+        let body = self.body.as_object().unwrap();
+        assert_eq!(body["statusCode"], status, "{context}");
+        assert_eq!(
+            body["error"],
+            self.status.canonical_reason().unwrap(),
+            "{context}"
+        );
+        assert!(body["message"].is_string(), "{context}");
+        let extra = body
+            .keys()
+            .find(|key| !["statusCode", "message", "error", "details"].contains(&key.as_str()));
+        assert_eq!(extra, None, "{context}");
+    }
+
+    /// Checks that this refuses what the request says.
+    #[track_caller]
+    pub(crate) fn assert_invalid(&self, context: &str) {
+        self.assert_error(400, context);
+        assert_eq!(self.body["message"], "Validation failed", "{context}");
+        assert!(
+            !self.body["details"].as_array().unwrap().is_empty(),
+            "{context}"
+        );
+    }
+}
+
+/// The JSON with what differs from run to run masked: ids that the system made, and instants.
+pub(crate) fn masked(value: &Value) -> String {
+    serde_json::to_string_pretty(&mask(value)).unwrap()
+}
+
+fn mask(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), mask(v))).collect(),
+        Value::Array(items) => items.iter().map(mask).collect(),
+        Value::String(text) if is_made(text) => "[id]".into(),
+        Value::String(text) if text.len() == 24 && text.ends_with('Z') => "[instant]".into(),
+        other => other.clone(),
+    }
+}
+
+fn is_made(text: &str) -> bool {
+    uuid::Uuid::try_parse(text).is_ok_and(|id| id.get_version_num() == 7)
+}

@@ -1,0 +1,8 @@
+//! The store's behaviour, on a real Postgres and through its own doors.
+
+mod http_connections;
+mod http_conversations;
+mod http_internal;
+mod http_messages;
+mod http_requests;
+mod http_site;
