@@ -9,7 +9,7 @@ import { as as loader } from '../example/load-messages.mjs';
 import { connectAndJoin, send } from '../lib/client.mjs';
 import { newConversation } from '../lib/directory.mjs';
 import { publicUrl } from '../lib/environment.mjs';
-import { as, DEADLINE_MS } from '../lib/rest.mjs';
+import { DEADLINE_MS, posted } from '../lib/rest.mjs';
 import { assertConversation } from '../lib/shapes.mjs';
 
 process.env.CHAT_URL = publicUrl;
@@ -160,8 +160,7 @@ describe('the pages of example 3', () => {
   test('are the newest messages first, page by page', async () => {
     const { patient, ids, conversationId } = await newConversation();
     for (let i = 1; i <= 45; i += 1) {
-      const body = { ...ids, content: `message ${i}`, senderType: 'patient' };
-      await as(patient).post('/chat/messages', body);
+      await posted(patient, ids, `message ${i}`);
     }
     const loadMessages = loader(patient.token);
 

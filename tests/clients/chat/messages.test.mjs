@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 
 import { connect, connectAndJoin, gateway, join, POLLING, send } from '../lib/client.mjs';
 import { newConsultation, newConversation } from '../lib/directory.mjs';
-import { as, history } from '../lib/rest.mjs';
+import { history, posted } from '../lib/rest.mjs';
 import { assertRejected } from '../lib/shapes.mjs';
 
 const BURST_DEADLINE_MS = 60_000;
@@ -29,16 +29,11 @@ describe('a clientMessageId', { concurrency: 4 }, () => {
     const reconnected = await send(second, conversationId, 'once', key);
     const third = await connectAndJoin(t, patient, conversationId, { url: gateway(1) });
     const elsewhere = await send(third, conversationId, 'once', key);
-    const byRest = await as(patient).post('/chat/messages', {
-      ...ids,
-      ...key,
-      content: 'once',
-      senderType: 'patient',
-    });
+    const byRest = await posted(patient, ids, 'once', key);
     await send(third, conversationId, 'the next');
 
     assert.equal(original.message.clientMessageId, key.clientMessageId);
-    for (const { message } of [repeated, reconnected, elsewhere, byRest.data]) {
+    for (const { message } of [repeated, reconnected, elsewhere, byRest]) {
       assert.equal(message.id, original.message.id);
       assert.equal(message.seq, 1);
     }
@@ -269,14 +264,9 @@ describe('the id of a booking', { concurrency: 4 }, () => {
     const clients = await Promise.all(
       Array.from({ length: 12 }, (_, i) => connect(t, users[i % 2], { url: gateway(i >> 1) })),
     );
-    const byRest = (user, i) =>
-      as(user)
-        .post('/chat/messages', { ...ids, content: `rest ${i}`, senderType: user.role })
-        .then(({ data }) => data);
-
     const confirmed = await Promise.all([
       ...clients.map((client, i) => send(client, bookingId, `socket ${i}`)),
-      ...Array.from({ length: 8 }, (_, i) => byRest(users[i % 2], i)),
+      ...Array.from({ length: 8 }, (_, i) => posted(users[i % 2], ids, `rest ${i}`)),
     ]);
 
     const conversations = new Set(confirmed.map(({ conversation }) => conversation.id));

@@ -8,19 +8,15 @@ import axios from 'axios';
 import { connectAndJoin, gateway } from '../lib/client.mjs';
 import { newConsultation, newConversation, newUser } from '../lib/directory.mjs';
 import { api } from '../lib/environment.mjs';
-import { as, rest } from '../lib/rest.mjs';
+import { as, post, posted, rest } from '../lib/rest.mjs';
 import { assertConversation, assertFailed, assertMessage } from '../lib/shapes.mjs';
 import { seconds, sign } from '../lib/token.mjs';
-
-const post = (user, ids, content, more = {}) =>
-  as(user).post('/chat/messages', { ...ids, content, senderType: user.role, ...more });
 
 /** Sends `n` messages from `sender` by REST and returns them. */
 async function say(sender, ids, n) {
   const messages = [];
   for (let i = 1; i <= n; i += 1) {
-    const { data } = await post(sender, ids, `message ${i}`);
-    messages.push(data.message);
+    messages.push((await posted(sender, ids, `message ${i}`)).message);
   }
   return messages;
 }
@@ -255,7 +251,7 @@ describe('POST /chat/messages', { concurrency: 4 }, () => {
     const again = await keyed('only once');
     const byBody = await post(patient, ids, 'only once', { clientMessageId: key });
     const other = await keyed('something else');
-    await post(patient, ids, 'the next');
+    await posted(patient, ids, 'the next');
 
     assert.equal(first.status, 201);
     assert.equal(again.status, 201);
@@ -281,9 +277,8 @@ describe('POST /chat/messages', { concurrency: 4 }, () => {
       'x'.repeat(4000),
       '🩺'.repeat(4000),
     ]) {
-      const { status, data } = await post(patient, ids, content);
-      assert.equal(status, 201);
-      assert.equal(data.message.content, content);
+      const { message } = await posted(patient, ids, content);
+      assert.equal(message.content, content);
     }
   });
 });
