@@ -15,7 +15,7 @@ pub struct TelemetryArgs {
     pub log_format: LogFormat,
 
     /// What is logged: a level, or `target=level` pairs separated by commas.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    #[arg(long, env = "RUST_LOG", default_value = "info,async_nats=warn")]
     pub log_filter: String,
 }
 

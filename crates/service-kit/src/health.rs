@@ -128,9 +128,13 @@ impl DependencyHealth {
 
     /// Reports that the dependency fails. `reason` is shown on the admin port: nothing personal.
     pub fn down(&self, reason: impl Into<String>) {
-        let reason = reason.into();
-        self.set(Condition::Down { reason });
+        self.set_down(reason.into());
+    }
+
+    /// As [`Self::down`]; tells whether that is news.
+    pub(crate) fn set_down(&self, reason: String) -> bool {
         gauge!("dependency_up", "dependency" => self.name).set(0.0);
+        self.set(Condition::Down { reason })
     }
 
     /// Tells whether the last report was [`Self::up`].
@@ -139,8 +143,10 @@ impl DependencyHealth {
         self.shared.dependencies.lock().get(self.name) == Some(&Condition::Up)
     }
 
-    fn set(&self, condition: Condition) {
-        self.shared.dependencies.lock().insert(self.name, condition);
+    fn set(&self, condition: Condition) -> bool {
+        let mut dependencies = self.shared.dependencies.lock();
+        let before = dependencies.insert(self.name, condition.clone());
+        before != Some(condition)
     }
 }
 

@@ -41,6 +41,7 @@ pub mod auth;
 mod clock;
 mod health;
 pub mod http;
+mod json_log;
 mod lifecycle;
 pub mod nats;
 mod run;

@@ -118,7 +118,8 @@ fn unavailable(source: impl std::error::Error + Send + Sync + 'static) -> ChatEr
     }
 }
 
-/// Logs an event of the connection and mirrors it into the health.
+/// Logs an event of the connection and mirrors it into the health. What goes on failing in the same
+/// way is a warning only once.
 fn mirror(event: &Event, health: &DependencyHealth) {
     match event {
         Event::Connected => {
@@ -129,11 +130,24 @@ fn mirror(event: &Event, health: &DependencyHealth) {
             health.down(event.to_string());
             tracing::warn!(nats.event = %event, "lost the connection to nats");
         }
-        Event::ClientError(_) | Event::ServerError(_) => {
+        Event::ClientError(_) if health.is_up() => {
             tracing::warn!(nats.event = %event, "nats connection error");
         }
-        Event::SlowConsumer(_) | Event::LameDuckMode | Event::Draining => {
-            tracing::warn!(nats.event = %event, "nats connection event");
+        Event::ClientError(_) => {
+            if health.set_down(event.to_string()) {
+                tracing::warn!(nats.event = %event, "no connection to nats; trying until there is");
+            } else {
+                tracing::debug!(nats.event = %event, "no connection to nats yet");
+            }
+        }
+        Event::ServerError(_) => {
+            tracing::warn!(nats.event = %event, "nats refused something");
+        }
+        Event::SlowConsumer(_) => {
+            tracing::warn!(nats.event = %event, "nats events were dropped");
+        }
+        Event::LameDuckMode | Event::Draining => {
+            tracing::info!(nats.event = %event, "nats connection is about to move");
         }
     }
 }
@@ -220,15 +234,15 @@ mod tests {
         }
     }
 
-    async fn in_the_end(condition: impl Fn() -> bool) {
+    /// Waits until the health is as said.
+    async fn is_up_in_the_end(health: &DependencyHealth, is_up: bool) {
         let wait = async {
-            while !condition() {
+            while health.is_up() != is_up {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(DEADLINE, wait)
-            .await
-            .expect("the condition holds in the end");
+        let waited = tokio::time::timeout(DEADLINE, wait).await;
+        assert!(waited.is_ok(), "the health never became up = {is_up}");
     }
 
     #[tokio::test]
@@ -244,9 +258,9 @@ mod tests {
         assert!(!health.is_up());
 
         let server = tokio::spawn(serve(TcpListener::bind(address).await.unwrap()));
-        in_the_end(|| health.is_up()).await;
+        is_up_in_the_end(&health, true).await;
         server.abort();
-        in_the_end(|| !health.is_up()).await;
+        is_up_in_the_end(&health, false).await;
         drop(client);
     }
 

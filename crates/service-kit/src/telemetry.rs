@@ -4,9 +4,9 @@ use std::{io::Write as _, panic, time::Duration};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::format::JsonFields};
 
-use crate::TelemetryArgs;
+use crate::{TelemetryArgs, json_log::JsonLine};
 
 /// How often histograms are folded, so that they do not grow between two scrapes.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(5);
@@ -39,7 +39,10 @@ pub(crate) fn install(args: &TelemetryArgs) -> anyhow::Result<PrometheusHandle> 
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     match args.log_format {
         LogFormat::Text => subscriber.with_ansi(false).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Json => subscriber
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine)
+            .try_init(),
     }
     .map_err(|error| anyhow::anyhow!("installing the log: {error}"))?;
     log_panics();

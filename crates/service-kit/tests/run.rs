@@ -1,6 +1,7 @@
 //! Whole lives of a process, from its start to its exit code.
 //!
 //! Each test starts this test binary again, with [`ROLE`] set: that child runs a service.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

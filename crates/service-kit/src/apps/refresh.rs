@@ -22,10 +22,10 @@ const MAX_BYTES: usize = 256 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause after a fetch that failed.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
 
 /// How often tokens with an unknown `kid` may cause a fetch.
-const WANTED_PAUSE: Duration = Duration::from_secs(60);
+const WANTED_PAUSE: Duration = Duration::from_mins(1);
 
 impl Apps {
     /// Fetches the keys that are behind URLs, and keeps all keys fresh until **soft** is pulled.

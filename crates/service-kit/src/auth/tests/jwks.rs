@@ -25,7 +25,7 @@ impl Files {
         Self(path)
     }
 
-    fn write(&self, name: &str, text: impl ToString) -> &Self {
+    fn write(&self, name: &str, text: &impl ToString) -> &Self {
         std::fs::write(self.0.join(name), text.to_string()).unwrap();
         self
     }
@@ -132,7 +132,7 @@ fn a_key_set_file_may_hold_keys_of_every_kind() {
     set.push(json!("no key at all"));
     set.push(SigningKey::hmac(SECRET).jwk("HS256"));
     let files = Files::new();
-    files.write("jwks.json", key_set(&set));
+    files.write("jwks.json", &key_set(&set));
 
     for key in &keys {
         let name = format!("{:?}", key.algorithm);
@@ -163,7 +163,10 @@ fn keys_for_encryption_or_another_algorithm_are_skipped() {
         let mut jwk = key.jwk("k");
         jwk[name] = json!(value);
         let files = Files::new();
-        files.write("jwks.json", key_set(&[jwk, SigningKey::rsa().jwk("other")]));
+        files.write(
+            "jwks.json",
+            &key_set(&[jwk, SigningKey::rsa().jwk("other")]),
+        );
         let verifier = files.verifier(r#"algorithm = "RS256", jwks_file = "jwks.json""#);
 
         let token = key.token(&json!({}), &claims(&json!({})));
@@ -268,7 +271,7 @@ async fn a_broken_key_set_leaves_the_keys_that_are_there() {
 async fn a_key_set_file_that_changes_is_read_again() {
     let (old, new) = (SigningKey::ec(), SigningKey::ec());
     let files = Files::new();
-    files.write("jwks.json", key_set(&[old.jwk("old")]));
+    files.write("jwks.json", &key_set(&[old.jwk("old")]));
     let verifier =
         files.verifier(r#"algorithm = "ES256", jwks_file = "jwks.json", refresh_seconds = 1"#);
     let lifecycle = Lifecycle::new();
@@ -276,7 +279,7 @@ async fn a_key_set_file_that_changes_is_read_again() {
     let token = new.token(&json!({ "kid": "new" }), &claims(&json!({})));
     assert!(verifier.verify(&token, NOW).is_err());
 
-    files.write("jwks.json", key_set(&[new.jwk("new")]));
+    files.write("jwks.json", &key_set(&[new.jwk("new")]));
 
     valid_in_the_end(&verifier, &token).await;
 }
@@ -285,7 +288,7 @@ async fn a_key_set_file_that_changes_is_read_again() {
 async fn headers_that_point_to_keys_are_ignored() {
     let (key, attacker) = (SigningKey::ec(), SigningKey::ec());
     let files = Files::new();
-    files.write("jwks.json", key_set(&[key.jwk("k1")]));
+    files.write("jwks.json", &key_set(&[key.jwk("k1")]));
     let verifier = files.verifier(r#"algorithm = "ES256", jwks_file = "jwks.json""#);
     let evil = Issuer::default();
     evil.publish(&[attacker.jwk("k1")]);

@@ -47,9 +47,10 @@ fn claims(changes: &Value) -> Value {
     let mut claims = json!({ "sub": PATIENT, "role": "patient", "exp": NOW_S + 60 });
     let all = claims.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
-        match value {
-            Value::Null => drop(all.remove(name)),
-            value => drop(all.insert(name.clone(), value.clone())),
+        if value.is_null() {
+            all.remove(name);
+        } else {
+            all.insert(name.clone(), value.clone());
         }
     }
     claims
