@@ -1,6 +1,6 @@
 //! Builds everything and puts it together; the only file that knows all parts.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use async_nats::ServerAddr;
@@ -15,7 +15,7 @@ use crate::{
     events::{Chat, Parts, TypingSignals},
     metrics::{self, Metric},
     nats::{InterestConnection, InterestError, NatsPublisher, NatsRequests},
-    ports::Interest,
+    ports::{Interest, Publisher, Requests},
     random,
     registry::{Conversations, Registry},
     store::Store,
@@ -25,6 +25,14 @@ use crate::{
 
 /// How often the gauges are set that are counted on demand.
 const GAUGES: Duration = Duration::from_secs(10);
+
+/// The ways out of the process.
+#[expect(missing_docs, reason = "each is described at its type")]
+pub struct Ports {
+    pub requests: Arc<dyn Requests>,
+    pub publisher: Arc<dyn Publisher>,
+    pub interest: Arc<InterestConnection>,
+}
 
 /// Starts the gateway. It runs until the process is told to end.
 ///
@@ -36,6 +44,28 @@ pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
     service
         .lifecycle
         .drain_within(config.lifecycle.drain_timeout);
+    let name = format!("realtime-gateway {}", config.replica);
+    let health = service.health.dependency("nats");
+    let client = service_kit::nats::connect(&config.nats, &name, health).await?;
+    let (publisher, publishing) = NatsPublisher::new(client.clone());
+    let ports = Ports {
+        requests: Arc::new(NatsRequests::new(client)),
+        publisher: Arc::new(publisher),
+        interest: Arc::new(InterestConnection::new(servers(&config.nats)?, name)),
+    };
+    serve(&service, &config, ports).await?;
+    // Ends when the last publisher is gone.
+    service.lifecycle.spawn("signals", publishing);
+    Ok(())
+}
+
+/// Serves clients over `ports`, and returns the address on which it does. The work goes on in tasks
+/// of the service until the process is told to end.
+///
+/// # Errors
+///
+/// Returns what the operator has to correct.
+pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::Result<SocketAddr> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
     for app in apps.iter() {
         ensure!(
@@ -45,41 +75,34 @@ pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
             config.apps.apps_file.display(),
         );
     }
-    let transport = transport_config(&config)?;
+    let transport = transport_config(config)?;
     let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
-
+    let address = listener.local_addr()?;
     apps.watch_keys(&service.lifecycle).await;
+
     let background = Background {
         service: service.clone(),
         ended: CancellationToken::new(),
     };
-    let chat = chat(&background, &config, apps).await?;
+    let chat = chat(&background, config, apps, ports);
     let server = Server::new(transport, chat);
-    serve(
+    serve_clients(
         background,
         server,
         listener,
         config.connections.drain_per_second,
     );
-    Ok(())
+    Ok(address)
 }
 
 /// Builds the chat and starts what it does in the background.
-async fn chat(
-    background: &Background,
-    config: &Config,
-    apps: Arc<Apps>,
-) -> anyhow::Result<Arc<Chat>> {
+fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports) -> Arc<Chat> {
     let service = &background.service;
     let lifecycle = &service.lifecycle;
     let replica = random::bits();
-    let name = format!("realtime-gateway {}", config.replica);
-    let client =
-        service_kit::nats::connect(&config.nats, &name, service.health.dependency("nats")).await?;
-    let interest = Arc::new(InterestConnection::new(servers(&config.nats)?, name));
-    let store = Store::new(Arc::new(NatsRequests::new(client.clone())));
-    let (publisher, publishing) = NatsPublisher::new(client);
-    let typing = Arc::new(TypingSignals::new(Arc::new(publisher)));
+    let interest = ports.interest;
+    let store = Store::new(ports.requests);
+    let typing = Arc::new(TypingSignals::new(ports.publisher));
 
     let conversations = Arc::new(Conversations::default());
     let registry = Arc::new(Registry::new(
@@ -97,7 +120,7 @@ async fn chat(
         lifecycle.tracker(),
     ));
     let chat = Arc::new(Chat::new(Parts {
-        verifier: Verifier::new(Arc::clone(&apps)),
+        verifier: Verifier::new(apps),
         registry: Arc::clone(&registry),
         delivery: Arc::clone(&delivery),
         interest: Arc::clone(&interest) as Arc<dyn Interest>,
@@ -117,7 +140,6 @@ async fn chat(
         };
         interest.run(&inbox, report).await;
     });
-    background.run("signals", publishing);
     background.run("typing", async move { typing.run().await });
     let tasks = lifecycle.tracker();
     background.run("receipts", async move { receipts.run(store, tasks).await });
@@ -127,7 +149,7 @@ async fn chat(
     let watched = Arc::clone(&chat);
     background.run("tokens", async move { watched.watch_tokens().await });
     background.run("gauges", set_gauges(registry, conversations));
-    Ok(chat)
+    chat
 }
 
 /// Work that goes on for as long as sockets may be open.
@@ -149,7 +171,7 @@ impl Background {
 }
 
 /// Serves clients, and sends them away when the process is told to end.
-fn serve(
+fn serve_clients(
     background: Background,
     server: Server<Chat>,
     listener: TcpListener,

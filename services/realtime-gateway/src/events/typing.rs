@@ -171,3 +171,109 @@ impl Chat {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chat_domain::{AppId, Participant, Role, Seq, Subject, SubjectId, Timestamp, UserId};
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Signals(Mutex<Vec<(String, bool)>>);
+
+    impl Publisher for Signals {
+        fn publish(&self, subject: String, payload: Bytes) {
+            let envelope = v1::Envelope::decode(payload).unwrap();
+            let Some(v1::envelope::Body::Typing(typing)) = envelope.body else {
+                panic!("not a typing signal");
+            };
+            self.0.lock().push((subject, typing.active));
+        }
+    }
+
+    fn user(name: &str, role: Role) -> User {
+        User {
+            id: UserId::new(name).unwrap(),
+            role,
+            name: None,
+            email: None,
+            avatar_url: None,
+        }
+    }
+
+    fn conversation(n: u128) -> Arc<Conversation> {
+        let side = |name: &str, role| Participant {
+            user: UserId::new(name).unwrap(),
+            role,
+        };
+        Arc::new(Conversation {
+            id: ConversationId(uuid::Uuid::from_u128(n)),
+            app: AppId::new("consult").unwrap(),
+            subject: Subject::Booking(SubjectId::new("b").unwrap()),
+            participants: [side("ann", Role::Consultant), side("bob", Role::Patient)],
+            last_seq: Seq(0),
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        })
+    }
+
+    fn fixture() -> (Arc<Signals>, TypingSignals) {
+        let signals = Arc::new(Signals::default());
+        let publisher = Arc::clone(&signals) as Arc<dyn Publisher>;
+        (signals, TypingSignals::new(publisher))
+    }
+
+    /// Lets ends take effect that are due.
+    async fn settle(typing: &TypingSignals) {
+        let _never_ends = timeout(Duration::from_millis(1), typing.run()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_ends_five_seconds_after_the_last_renewal() {
+        let (signals, typing) = fixture();
+        let ann = user("ann", Role::Consultant);
+        let active = |signals: &Signals| -> Vec<bool> {
+            signals.0.lock().iter().map(|(_, active)| *active).collect()
+        };
+
+        typing.start(1, &ann, &conversation(1));
+        advance(Duration::from_secs(3)).await;
+        typing.start(1, &ann, &conversation(1));
+        advance(Duration::from_secs(4)).await;
+        settle(&typing).await;
+        assert_eq!(active(&signals), [true, true]);
+        advance(Duration::from_secs(1)).await;
+        settle(&typing).await;
+
+        assert_eq!(active(&signals), [true, true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signals_go_to_the_others_alone() {
+        let (signals, typing) = fixture();
+
+        typing.start(1, &user("ann", Role::Consultant), &conversation(1));
+
+        let app = AppId::new("consult").unwrap();
+        let bob = subject::user(&app, &UserId::new("bob").unwrap());
+        assert_eq!(*signals.0.lock(), [(bob, true)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_is_gone_types_nowhere() {
+        let (signals, typing) = fixture();
+        let ann = user("ann", Role::Consultant);
+        for (socket, n) in [(1, 1), (2, 1), (2, 2), (3, 1)] {
+            typing.start(socket, &ann, &conversation(n));
+        }
+        signals.0.lock().clear();
+
+        typing.stop_all(2);
+        assert_eq!(signals.0.lock().len(), 2);
+        typing.stop_all(2);
+        assert_eq!(signals.0.lock().len(), 2);
+        assert_eq!(typing.active.lock().len(), 2);
+    }
+}

@@ -268,3 +268,6 @@ impl LocalUser {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,423 @@
+//! A chat-store in memory, behind the port: it stores and publishes like the real one, and fails,
+//! loses and repeats on demand.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chat_domain::{
+    AppId, ChatError, ClientKey, Content, Conversation, ConversationId, Message, MessageId,
+    MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, User, UserId,
+};
+use chat_proto::{
+    WireId as _,
+    subject::{self, Rpc},
+    v1,
+};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use parking_lot::Mutex;
+use prost::Message as _;
+use realtime_gateway::ports::Requests;
+use uuid::Uuid;
+
+/// What becomes of a published event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Publish,
+    Lose,
+    Repeat,
+}
+
+pub(crate) struct FakeStore {
+    nats: async_nats::Client,
+    conversations: Mutex<HashMap<ConversationId, Stored>>,
+    /// Fates of the next message events; then they are published.
+    pub(crate) fates: Mutex<VecDeque<Fate>>,
+    pub(crate) is_down: AtomicBool,
+    /// Appends are stored, but so many answers are lost.
+    pub(crate) lost_answers: AtomicI64,
+    pub(crate) epoch: AtomicU64,
+    /// How often each request came.
+    requests: Mutex<HashMap<Rpc, usize>>,
+}
+
+struct Stored {
+    conversation: Conversation,
+    messages: Vec<Message>,
+    keys: HashMap<(UserId, String), Seq>,
+}
+
+impl FakeStore {
+    pub(crate) fn new(nats: async_nats::Client) -> Arc<Self> {
+        Arc::new(Self {
+            nats,
+            conversations: Mutex::default(),
+            fates: Mutex::default(),
+            is_down: AtomicBool::new(false),
+            lost_answers: AtomicI64::new(0),
+            epoch: AtomicU64::new(1),
+            requests: Mutex::default(),
+        })
+    }
+
+    /// Makes a conversation between the two.
+    pub(crate) fn converse(&self, consultant: &UserId, patient: &UserId) -> ConversationId {
+        let id = ConversationId(Uuid::now_v7());
+        let side = |user: &UserId, role| Participant {
+            user: user.clone(),
+            role,
+        };
+        let conversation = Conversation {
+            id,
+            app: AppId::new("consult").unwrap(),
+            subject: Subject::Booking(SubjectId::new(&Uuid::new_v4().to_string()).unwrap()),
+            participants: [
+                side(consultant, Role::Consultant),
+                side(patient, Role::Patient),
+            ],
+            last_seq: Seq(0),
+            created_at: service_kit::now(),
+            updated_at: service_kit::now(),
+        };
+        let stored = Stored {
+            conversation,
+            messages: Vec::new(),
+            keys: HashMap::new(),
+        };
+        self.conversations.lock().insert(id, stored);
+        id
+    }
+
+    /// Stores a message as if it came by REST, and returns its place.
+    pub(crate) async fn post(&self, id: ConversationId, sender: &UserId, text: &str) -> Seq {
+        let key = Uuid::new_v4().to_string();
+        let role = self.role(id, sender);
+        let message = self.insert(id, sender, role, &key, text.to_owned(), false);
+        self.publish_message(id, &message).await;
+        message.seq
+    }
+
+    pub(crate) fn last_seq(&self, id: ConversationId) -> Seq {
+        self.conversations.lock()[&id].conversation.last_seq
+    }
+
+    /// Forgets the newest messages, as a failover to a lagging standby does.
+    pub(crate) fn fail_over(&self, id: ConversationId, n_lost: usize) {
+        let mut conversations = self.conversations.lock();
+        let stored = conversations.get_mut(&id).unwrap();
+        let n_left = stored.messages.len() - n_lost;
+        stored.messages.truncate(n_left);
+        stored.conversation.last_seq = Seq(n_left as u64);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn n_requests(&self, rpc: Rpc) -> usize {
+        self.requests.lock().get(&rpc).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn is_delivered(&self, id: ConversationId, seq: u64) -> bool {
+        let conversations = self.conversations.lock();
+        let index = usize::try_from(seq - 1).unwrap();
+        conversations[&id].messages[index].delivered_at.is_some()
+    }
+
+    fn role(&self, id: ConversationId, user: &UserId) -> Role {
+        let conversations = self.conversations.lock();
+        conversations[&id]
+            .conversation
+            .participant(user)
+            .unwrap()
+            .role
+    }
+
+    fn insert(
+        &self,
+        id: ConversationId,
+        sender: &UserId,
+        role: Role,
+        key: &str,
+        text: String,
+        key_is_clients: bool,
+    ) -> Message {
+        let mut conversations = self.conversations.lock();
+        let stored = conversations.get_mut(&id).unwrap();
+        let by = (sender.clone(), key.to_owned());
+        if let Some(seq) = stored.keys.get(&by) {
+            return stored.messages[usize::try_from(seq.0 - 1).unwrap()].clone();
+        }
+        let seq = stored.conversation.last_seq.next();
+        let last_at = stored.messages.last().map_or(0, |last| last.created_at.0);
+        let at = Timestamp(service_kit::now().0.max(last_at + 1));
+        let unix_ms = u64::try_from(at.0).unwrap();
+        let message = Message {
+            id: MessageId::new(id, unix_ms, Uuid::new_v4().as_u64_pair().0),
+            conversation: id,
+            seq,
+            sender: sender.clone(),
+            sender_role: role,
+            client_key: key_is_clients.then(|| ClientKey::new(key).unwrap()),
+            content: Content::stored(MessageKind::Text, text, None),
+            created_at: at,
+            delivered_at: None,
+            read_at: None,
+        };
+        stored.conversation.last_seq = seq;
+        stored.conversation.updated_at = at;
+        stored.messages.push(message.clone());
+        stored.keys.insert(by, seq);
+        message
+    }
+
+    async fn publish_message(&self, id: ConversationId, message: &Message) {
+        let fate = self.fates.lock().pop_front().unwrap_or(Fate::Publish);
+        let conversation = self.conversations.lock()[&id].conversation.clone();
+        let body = v1::envelope::Body::MessageAppended(v1::MessageAppended {
+            conversation: Some((&conversation).into()),
+            message: Some(message.into()),
+        });
+        let times = match fate {
+            Fate::Lose => 0,
+            Fate::Publish => 1,
+            Fate::Repeat => 2,
+        };
+        for _ in 0..times {
+            self.publish(&conversation, body.clone(), Bytes::new())
+                .await;
+        }
+    }
+
+    async fn publish(&self, conversation: &Conversation, body: v1::envelope::Body, origin: Bytes) {
+        let users = conversation.participants.iter().map(|side| &side.user);
+        let envelope = v1::Envelope {
+            version: 1,
+            app: conversation.app.as_str().to_owned(),
+            epoch: self.epoch.load(Ordering::SeqCst),
+            targets: users.clone().map(|user| user.as_str().to_owned()).collect(),
+            origin,
+            traceparent: String::new(),
+            body: Some(body),
+        };
+        let payload = Bytes::from(envelope.encode_to_vec());
+        for user in users {
+            let subject = subject::user(&conversation.app, user);
+            self.nats.publish(subject, payload.clone()).await.unwrap();
+        }
+    }
+
+    fn visible(&self, user: &UserId, id: &str) -> Result<Conversation, ChatError> {
+        let id = ConversationId::parse(id)?;
+        let conversations = self.conversations.lock();
+        let stored = conversations
+            .get(&id)
+            .ok_or(ChatError::ConversationNotFound)?;
+        let conversation = stored.conversation.clone();
+        match conversation.participant(user) {
+            Some(_) => Ok(conversation),
+            None => Err(ChatError::NotParticipant),
+        }
+    }
+
+    async fn answer(&self, rpc: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
+        *self.requests.lock().entry(rpc).or_default() += 1;
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        Ok(match rpc {
+            Rpc::OpenSession => {
+                let request = v1::OpenSessionRequest::decode(payload).unwrap();
+                let user = User::try_from(request.user.unwrap()).unwrap();
+                let conversations = self.conversations.lock();
+                let of_user = conversations
+                    .values()
+                    .filter(|stored| stored.conversation.participant(&user.id).is_some());
+                let heads = of_user.map(|stored| head(&stored.conversation)).collect();
+                encode(&v1::OpenSessionReply {
+                    heads,
+                    complete: true,
+                    epoch,
+                })
+            }
+            Rpc::GetConversation => {
+                let request = v1::GetConversationRequest::decode(payload).unwrap();
+                let user = UserId::new(&request.user_id)?;
+                let conversation = self.visible(&user, &request.conversation_id)?;
+                encode(&v1::GetConversationReply {
+                    conversation: Some((&conversation).into()),
+                })
+            }
+            Rpc::Heads => {
+                let request = v1::HeadsRequest::decode(payload).unwrap();
+                let conversations = self.conversations.lock();
+                let ids = request.conversation_ids.iter();
+                let known =
+                    ids.filter_map(|id| conversations.get(&ConversationId::from_wire(id).unwrap()));
+                let heads = known.map(|stored| head(&stored.conversation)).collect();
+                encode(&v1::HeadsReply { heads, epoch })
+            }
+            Rpc::Append => {
+                self.append(v1::AppendRequest::decode(payload).unwrap())
+                    .await?
+            }
+            Rpc::Range => {
+                let request = v1::RangeRequest::decode(payload).unwrap();
+                let id = ConversationId::from_wire(&request.conversation_id).unwrap();
+                let conversations = self.conversations.lock();
+                let stored = &conversations[&id];
+                encode(&v1::RangeReply {
+                    conversation: Some((&stored.conversation).into()),
+                    messages: after(stored, request.after_seq, request.limit as usize),
+                    epoch,
+                })
+            }
+            Rpc::Sync => {
+                let request = v1::SyncRequest::decode(payload).unwrap();
+                let user = UserId::new(&request.user_id)?;
+                let mut synced = Vec::new();
+                for position in request.since {
+                    let conversation = self.visible(&user, &position.conversation_id)?;
+                    let conversations = self.conversations.lock();
+                    synced.push(v1::SyncedConversation {
+                        conversation: Some((&conversation).into()),
+                        messages: after(&conversations[&conversation.id], position.seq, 200),
+                        more: false,
+                    });
+                }
+                encode(&v1::SyncReply {
+                    conversations: synced,
+                })
+            }
+            Rpc::Receive => {
+                self.receive(v1::ReceiveRequest::decode(payload).unwrap())
+                    .await?
+            }
+        })
+    }
+
+    async fn append(&self, request: v1::AppendRequest) -> Result<Bytes, ChatError> {
+        let sender = User::try_from(request.sender.unwrap()).unwrap();
+        let conversation = self.visible(&sender.id, &request.target)?;
+        let mut results = Vec::new();
+        for item in request.items {
+            let (id, role) = (conversation.id, sender.role);
+            let before = self.last_seq(id);
+            let message = self.insert(
+                id,
+                &sender.id,
+                role,
+                &item.key,
+                item.text,
+                item.key_is_clients,
+            );
+            let duplicate = message.seq <= before;
+            self.publish_message(id, &message).await;
+            results.push(v1::AppendResult {
+                outcome: Some(v1::append_result::Outcome::Message((&message).into())),
+                duplicate,
+            });
+        }
+        if 0 < self.lost_answers.fetch_sub(1, Ordering::SeqCst) {
+            return Err(unavailable());
+        }
+        let conversation = self.conversations.lock()[&conversation.id]
+            .conversation
+            .clone();
+        Ok(encode(&v1::AppendReply {
+            conversation: Some((&conversation).into()),
+            results,
+            epoch: self.epoch.load(Ordering::SeqCst),
+        }))
+    }
+
+    async fn receive(&self, request: v1::ReceiveRequest) -> Result<Bytes, ChatError> {
+        let receipt = request.receipt();
+        let user = UserId::new(&request.user_id)?;
+        let conversation = self.visible(&user, &request.conversation_id)?;
+        let now = service_kit::now();
+        let mut marked = Vec::new();
+        if let Some(stored) = self.conversations.lock().get_mut(&conversation.id) {
+            for message in &mut stored.messages {
+                let is_asked = request.message_ids.contains(&message.id.to_string());
+                let mark = match receipt {
+                    v1::ReceiptKind::Read => &mut message.read_at,
+                    _ => &mut message.delivered_at,
+                };
+                if is_asked && message.sender != user && mark.is_none() {
+                    *mark = Some(now);
+                    marked.push(message.id.to_wire());
+                }
+            }
+        }
+        if !marked.is_empty() {
+            let body = v1::envelope::Body::MessagesReceived(v1::MessagesReceived {
+                conversation_id: conversation.id.to_wire(),
+                receipt: receipt.into(),
+                user_id: request.user_id,
+                message_ids: marked.clone(),
+                at_ms: now.0,
+            });
+            self.publish(&conversation, body, request.origin).await;
+        }
+        Ok(encode(&v1::ReceiveReply {
+            conversation_id: conversation.id.to_wire(),
+            message_ids: marked,
+            at_ms: now.0,
+        }))
+    }
+}
+
+/// The port of a gateway to the store that it shares with others.
+pub(crate) struct ToStore(pub(crate) Arc<FakeStore>);
+
+impl Requests for ToStore {
+    fn request(
+        &self,
+        subject: String,
+        payload: Bytes,
+        _timeout: Duration,
+    ) -> BoxFuture<'_, Result<Bytes, ChatError>> {
+        async move {
+            if self.0.is_down.load(Ordering::SeqCst) {
+                return Err(unavailable());
+            }
+            let rpc = subject::parse_rpc(&subject).unwrap();
+            match self.0.answer(rpc, payload).await {
+                Err(error @ ChatError::Unavailable { .. }) => Err(error),
+                Err(error) => Ok(chat_proto::reply::<v1::AppendReply>(Err(&error))),
+                Ok(answer) => Ok(answer),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn encode<M: prost::Message>(answer: &M) -> Bytes {
+    let outcome = v1::reply::Outcome::Ok(answer.encode_to_vec().into());
+    let reply = v1::Reply {
+        outcome: Some(outcome),
+    };
+    reply.encode_to_vec().into()
+}
+
+fn head(conversation: &Conversation) -> v1::Head {
+    v1::Head {
+        conversation_id: conversation.id.to_wire(),
+        last_seq: conversation.last_seq.0,
+    }
+}
+
+fn after(stored: &Stored, seq: u64, limit: usize) -> Vec<v1::Message> {
+    let messages = stored.messages.iter();
+    let behind = messages.filter(|message| seq < message.seq.0);
+    behind.take(limit).map(Into::into).collect()
+}
+
+fn unavailable() -> ChatError {
+    ChatError::Unavailable {
+        dependency: "store",
+        source: "taken down by the test".into(),
+    }
+}
