@@ -175,3 +175,157 @@ impl Outbox {
 fn cost(frame: &Frame) -> usize {
     frame.ws().len() + OVERHEAD
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const LIMITS: OutboxLimits = OutboxLimits {
+        soft: 1_000,
+        hard: 2_000,
+    };
+
+    fn frame(len: usize) -> Frame {
+        Frame::text(&"x".repeat(len))
+    }
+
+    /// Takes so many bytes at a time, and then none until the next round.
+    struct Trickle {
+        taken: Vec<u8>,
+        room: usize,
+    }
+
+    impl AsyncWrite for Trickle {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let bytes = slices.concat();
+            let n = bytes.len().min(std::mem::take(&mut self.room));
+            self.taken.extend(&bytes[..n]);
+            if n == 0 {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(n))
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn ephemeral_frames_are_left_out_over_the_soft_limit() {
+        let mut outbox = Outbox::default();
+        outbox.push(&[frame(800)], Class::Message, LIMITS).unwrap();
+
+        let sent = outbox.push(&[frame(200)], Class::Ephemeral, LIMITS);
+
+        assert_eq!(sent, Ok(Sent::Dropped));
+    }
+
+    #[test]
+    fn ephemeral_frames_make_room_for_messages() {
+        let mut outbox = Outbox::default();
+        outbox
+            .push(&[frame(800)], Class::Ephemeral, LIMITS)
+            .unwrap();
+
+        let sent = outbox.push(&[frame(1_500)], Class::Message, LIMITS);
+
+        assert_eq!(sent, Ok(Sent::Queued));
+        assert_eq!(outbox.frames.len(), 1);
+    }
+
+    #[test]
+    fn a_frame_that_is_half_written_is_finished() {
+        let mut outbox = Outbox::default();
+        outbox
+            .push(&[frame(100), frame(700)], Class::Ephemeral, LIMITS)
+            .unwrap();
+        let mut stream = Trickle {
+            taken: Vec::new(),
+            room: 10,
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(outbox.poll_write(&mut stream, &mut cx).is_pending());
+
+        outbox.push(&[frame(500)], Class::Message, LIMITS).unwrap();
+
+        assert!(!outbox.is_at_boundary());
+        assert_eq!(
+            outbox.frames.len(),
+            2,
+            "the half-written one and the message"
+        );
+    }
+
+    #[test]
+    fn messages_over_the_hard_limit_overflow() {
+        let mut outbox = Outbox::default();
+        outbox
+            .push(&[frame(1_500)], Class::Message, LIMITS)
+            .unwrap();
+
+        assert_eq!(
+            outbox.push(&[frame(500)], Class::Message, LIMITS),
+            Err(Overflow)
+        );
+    }
+
+    #[test]
+    fn an_empty_outbox_holds_no_memory() {
+        let mut outbox = Outbox::default();
+        outbox
+            .push(&[frame(1), frame(1)], Class::Message, LIMITS)
+            .unwrap();
+
+        outbox.take_payload(None);
+
+        assert_eq!((outbox.frames.capacity(), outbox.cost), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_stream_takes_at_once_it_gets_every_frame_in_order(
+            lens in vec(0_usize..300, 1..80),
+            rooms in vec(1_usize..500, 1..20),
+        ) {
+            let limits = OutboxLimits { soft: usize::MAX, hard: usize::MAX };
+            let frames = lens.into_iter().map(frame).collect::<Vec<_>>();
+            let mut outbox = Outbox::default();
+            outbox.push(&frames, Class::Message, limits).unwrap();
+            let mut stream = Trickle { taken: Vec::new(), room: 0 };
+            let mut cx = Context::from_waker(Waker::noop());
+
+            for room in rooms.iter().cycle() {
+                stream.room = *room;
+                if outbox.poll_write(&mut stream, &mut cx).is_ready() {
+                    break;
+                }
+            }
+
+            let all = frames.iter().flat_map(|frame| frame.ws().to_vec()).collect::<Vec<_>>();
+            prop_assert_eq!(stream.taken, all);
+            prop_assert!(outbox.is_empty() && outbox.cost == 0);
+        }
+    }
+}
