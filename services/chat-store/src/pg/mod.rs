@@ -66,6 +66,8 @@ impl Pg {
     ) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
+            // All of them at once: a login costs more than most requests, and must not be theirs.
+            .min_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options)
             .await?;
