@@ -336,7 +336,8 @@ impl<S> State<S> {
 
 /// Returns the stay that a socket is.
 const fn namespace_id(socket: u64) -> NamespaceId {
-    NamespaceId::new((socket & u16::MAX as u64) as u16)
+    let [.., high, low] = socket.to_be_bytes();
+    NamespaceId::new(u16::from_be_bytes([high, low]))
 }
 
 /// Returns the time as the state machine counts it. Tests may move the clock.

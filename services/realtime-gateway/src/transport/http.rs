@@ -49,11 +49,12 @@ pub(super) async fn handle<A: Application>(
     }
 
     let is_preflight = request.method() == Method::OPTIONS;
-    let mut answer = match is_preflight {
-        true => status(StatusCode::NO_CONTENT),
-        false => engine(&server, &config, peer, request)
+    let mut answer = if is_preflight {
+        status(StatusCode::NO_CONTENT)
+    } else {
+        engine(&server, &config, peer, request)
             .await
-            .unwrap_or_else(refusal),
+            .unwrap_or_else(refusal)
     };
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -213,7 +213,10 @@ mod tests {
             _: &mut Context<'_>,
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            let bytes = slices.concat();
+            let bytes = slices
+                .iter()
+                .flat_map(|slice| slice.to_vec())
+                .collect::<Vec<_>>();
             let n = bytes.len().min(std::mem::take(&mut self.room));
             self.taken.extend(&bytes[..n]);
             if n == 0 {

@@ -91,12 +91,14 @@ impl<S> Socket<S> {
     }
 
     /// Queues an event whose arguments are JSON texts.
+    #[expect(clippy::must_use_candidate, reason = "it is done for its effect")]
     pub fn emit(&self, name: &str, args: &[&str]) -> Sent {
         let packet = packet::encode_event(self.namespace(), None, name, args);
         self.send(&Frame::text(&packet), Class::Message)
     }
 
     /// Queues the acknowledgement of the event that asked for `ack`.
+    #[expect(clippy::must_use_candidate, reason = "it is done for its effect")]
     pub fn ack(&self, ack: u64, args: &[&str]) -> Sent {
         let packet = packet::encode_ack(self.namespace(), ack, args);
         self.send(&Frame::text(&packet), Class::Message)

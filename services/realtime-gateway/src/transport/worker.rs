@@ -31,7 +31,7 @@ pub(super) async fn run<A: Application>(connection: Arc<Connection<A>>) {
                     connect(&connection, id, request).await;
                 } else {
                     connection.with(|protocol, sink| {
-                        protocol.refuse(id, "Invalid namespace", None, sink)
+                        protocol.refuse(id, "Invalid namespace", None, sink);
                     });
                 }
             }

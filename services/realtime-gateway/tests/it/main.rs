@@ -1,7 +1,11 @@
 //! The gateway from outside.
+#![cfg(test)]
 
 mod chat;
 mod chat_connect;
 mod chat_delivery;
 mod chat_messages;
 mod chat_rooms;
+mod transport;
+mod transport_polling;
+mod transport_websocket;

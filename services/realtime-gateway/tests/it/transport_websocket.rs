@@ -1,4 +1,4 @@
-//! WebSockets over real sockets: order, limits, upgrades, and how connections end.
+//! A WebSocket over a real socket: order, limits, upgrades, and how connections end.
 
 use std::time::Duration;
 

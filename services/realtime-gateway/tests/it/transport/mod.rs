@@ -237,7 +237,7 @@ impl Ws {
                 }
                 continue;
             }
-            let mut buffer = [0; 65_536];
+            let mut buffer = vec![0; 65_536];
             let read = timeout(PATIENCE, self.stream.read(&mut buffer))
                 .await
                 .expect("a message");
@@ -257,10 +257,11 @@ impl Ws {
     }
 
     pub(crate) async fn text(&mut self) -> String {
-        match self.hear().await {
-            Heard::Text(text) => text,
-            heard => panic!("no text but {heard:?}"),
-        }
+        let heard = self.hear().await;
+        let Heard::Text(text) = heard else {
+            panic!("no text but {heard:?}");
+        };
+        text
     }
 
     /// Waits for the end, and returns the code it came with.
