@@ -184,15 +184,17 @@ describe('messages', { concurrency: 2 }, () => {
     const { consultant, patient: user, conversationId } = await newConversation();
     const sender = await connectAndJoin(t, consultant, conversationId, { url: gateway(0) });
     const patient = await connectAndJoin(t, user, conversationId, { url: gateway(1) });
-    const otherDevice = await connectAndJoin(t, user, conversationId, { url: gateway(1) });
+    const reader = await connectAndJoin(t, user, conversationId, { url: gateway(0) });
+    const witness = await connectAndJoin(t, user, conversationId, { url: gateway(1) });
     await patient.ask('leave_conversation', { conversationId });
 
     sender.emit('typing_start', { conversationId, userId: consultant.id, userType: 'consultant' });
     const { message } = await send(sender, conversationId, 'while away');
-    await otherDevice.next('user_typing');
-    await otherDevice.next('new_message', says('while away'));
-    otherDevice.emit('mark_read', { conversationId, messageIds: [message.id] });
-    await sender.next('messages_read');
+    reader.emit('mark_read', { conversationId, messageIds: [message.id] });
+    // A device on the same gateway that stayed: what it heard, the other would have heard as well.
+    for (const event of ['user_typing', 'new_message', 'messages_read']) {
+      await witness.next(event);
+    }
     await patient.next('left_conversation');
     await join(patient, conversationId);
     await send(sender, conversationId, 'back again');
