@@ -21,6 +21,7 @@ pub use self::{
         encode_disconnect, encode_event,
     },
     event::EventArgs,
+    json::is_too_deep,
 };
 
 /// The most attachments of one packet.
@@ -60,7 +61,8 @@ pub struct Packet<'a> {
     pub ack_id: Option<u64>,
     /// How many binary messages follow; at most [`MAX_ATTACHMENTS`].
     pub n_attachments: usize,
-    /// Well-formed JSON of the shape that `kind` demands, at most [`MAX_DEPTH`] deep.
+    /// Well-formed JSON of the shape that `kind` demands, at most [`MAX_DEPTH`] deep but for
+    /// events and acknowledgements without attachments.
     pub payload: Option<&'a RawValue>,
 }
 
@@ -107,6 +109,11 @@ impl PacketType {
         }
     }
 
+    /// Whether the payload is more than a name and arguments that are handed on.
+    const fn is_decoded(self) -> bool {
+        !matches!(self, Self::Event | Self::Ack)
+    }
+
     /// Whether attachments follow.
     #[must_use]
     pub const fn is_binary(self) -> bool {
@@ -148,6 +155,8 @@ impl<'a> Packet<'a> {
         let (ack_id, json) = ack_id(rest)?;
         let payload = match json {
             "" => None,
+            // What is taken apart in here is bounded; arguments are their reader's to refuse.
+            _ if kind.is_decoded() && is_too_deep(json) => return Err(PacketError::TooDeep),
             _ => Some(json::check(json)?),
         };
 

@@ -165,15 +165,28 @@ fn a_binary_packet_says_how_many_attachments_follow() {
 }
 
 #[test]
-fn nesting_is_bounded() {
-    let nested = |n: usize| format!(r#"2["a",{}{}]"#, "[".repeat(n), "]".repeat(n));
+fn nesting_is_bounded_where_it_is_taken_apart() {
+    let nested = |kind: &str, n: usize| format!("{kind}{}{}", "[".repeat(n), "]".repeat(n));
+    let object = |n: usize| format!(r#"0{{"a":{}{}}}"#, "[".repeat(n), "]".repeat(n));
 
-    assert!(Packet::parse(&nested(MAX_DEPTH - 1)).is_ok());
-    assert_eq!(refusal(&nested(MAX_DEPTH)), PacketError::TooDeep);
-    assert_eq!(
-        refusal(&format!("2{}", "[".repeat(1_000_000))),
-        PacketError::TooDeep
-    );
+    assert!(Packet::parse(&object(MAX_DEPTH - 1)).is_ok());
+    assert_eq!(refusal(&object(MAX_DEPTH)), PacketError::TooDeep);
+    assert_eq!(refusal(&nested("51-", MAX_DEPTH + 1)), PacketError::TooDeep);
+}
+
+#[test]
+fn events_may_be_as_deep_as_they_are_long() {
+    let n = 100_000;
+    let text = format!(r#"2["a",{}{}]"#, "[".repeat(n), "]".repeat(n));
+
+    let packet = Packet::parse(&text).unwrap();
+
+    assert!(is_too_deep(packet.payload.unwrap().get()));
+    assert!(!is_too_deep(&format!(
+        "{}{}",
+        "[".repeat(MAX_DEPTH),
+        "]".repeat(MAX_DEPTH)
+    )));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use chat_domain::{ChatError, Content};
 use dialects::{Command, Send, ServerEvent, consult};
 use service_kit::TraceParent;
+use socketio_protocol::packet;
 
 use super::{Chat, Metric};
 use crate::{
@@ -71,6 +72,7 @@ impl Chat {
             name, args, ack, ..
         } = event;
         let decoded = consult::decode(&name, args.first(), socket.session().user());
+        let is_too_deep = packet::is_too_deep(args.as_json());
         let (label, class) = match &decoded {
             Ok(Some(command)) => (label(command), class(command)),
             Ok(None) => ("unknown", Class::Other),
@@ -81,6 +83,10 @@ impl Chat {
             .admit(class, &self.parts.rates, self.since_start());
         let decoded = decoded.map_err(|rejection| consult::rejected(&rejection));
         let (event, then) = match (counted, decoded) {
+            (Ok(()), Ok(Some(_))) if is_too_deep => {
+                let error = ChatError::Malformed("the payload is nested too deep");
+                (consult::failure(&error, Some(&name)), Then::GoOn)
+            }
             (Ok(()), Ok(Some(command))) => match check(&command, socket.session()) {
                 Ok(()) => {
                     return Admitted::Request(Request {
