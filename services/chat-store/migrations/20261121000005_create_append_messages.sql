@@ -1,7 +1,7 @@
 -- Appends a batch of messages: the one way in. One call, one round trip, one commit.
 --
--- Two commands, on purpose. Under READ COMMITTED each command of a VOLATILE function sees what was
--- committed before that command began. The first takes the locks; the second, begun after they were
+-- Locks and work are apart, on purpose. Under READ COMMITTED each command of a VOLATILE function sees what was
+-- committed before that command began. The first ones take the locks; the last, begun after they were
 -- granted, therefore sees every key that was stored while waiting. In one command it would not.
 
 CREATE FUNCTION append_messages(
@@ -44,6 +44,13 @@ BEGIN
     PERFORM 1 FROM conversations c
     WHERE c.conversation_id = ANY (p_conversations)
     ORDER BY c.conversation_id
+    FOR NO KEY UPDATE;
+
+    -- Receipts change these rows without the lock above. Were one to do so during the second command,
+    -- Postgres would re-check the row against that command's old view and drop the increment.
+    PERFORM 1 FROM participants p
+    WHERE p.conversation_id = ANY (p_conversations)
+    ORDER BY p.conversation_id, p.user_id
     FOR NO KEY UPDATE;
 
     v_now := date_trunc('milliseconds', clock_timestamp());

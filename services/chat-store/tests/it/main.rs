@@ -1,8 +1,17 @@
 //! The store's behaviour, on a real Postgres and through its own doors.
 
+mod append;
+mod conversations;
+mod directory;
+mod history;
 mod http_connections;
 mod http_conversations;
 mod http_internal;
 mod http_messages;
 mod http_requests;
 mod http_site;
+mod outbox;
+mod plans;
+mod receipts;
+mod rpc;
+mod world;
