@@ -1,11 +1,16 @@
 //! What the consult dialect takes from clients, and what it says to the rest.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chat_domain::{
     ClientKey, ConversationId, ErrorKind, MessageId, MessageKind, Role, Seq, User, UserId,
 };
 use dialects::{Command, Rejection, Send, consult};
 use proptest::prelude::*;
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 const CONVERSATION: &str = "0199a7de-0000-7000-8000-000000000001";
 const MESSAGE: &str = "0199a7de-0001-7000-8000-000000000002";
@@ -17,14 +22,21 @@ const INVALID: &str = "Invalid data provided";
 const NO_UUID: &str = "conversationId must be a UUID";
 
 fn decode(name: &str, payload: &Value) -> Result<Option<Command>, Rejection> {
-    let caller = User {
+    consult::decode(name, Some(&raw(payload)), &patient())
+}
+
+fn raw(payload: &Value) -> Box<RawValue> {
+    to_raw_value(payload).unwrap()
+}
+
+fn patient() -> User {
+    User {
         id: UserId::new(PATIENT).unwrap(),
         role: Role::Patient,
         name: None,
         email: None,
         avatar_url: None,
-    };
-    consult::decode(name, Some(&to_raw_value(payload).unwrap()), &caller)
+    }
 }
 
 fn conversation() -> ConversationId {
@@ -268,15 +280,7 @@ fn payloads_that_are_no_objects_are_invalid() {
         ] {
             assert_eq!(decode(name, &payload).unwrap_err().kind, ErrorKind::Invalid);
         }
-        let caller = UserId::new(PATIENT).unwrap();
-        let caller = User {
-            id: caller,
-            role: Role::Patient,
-            name: None,
-            email: None,
-            avatar_url: None,
-        };
-        assert!(consult::decode(name, None, &caller).is_err());
+        assert!(consult::decode(name, None, &patient()).is_err());
     }
 }
 

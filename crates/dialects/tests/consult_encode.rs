@@ -1,5 +1,7 @@
 //! Freezes the JSON of every event of the consult dialect.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, ErrorKind,
     Message, MessageId, MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, UserId,

@@ -16,10 +16,11 @@ pub enum Metric {
     OutboxAgeSeconds,
     RpcSeconds,
     RpcFailures,
+    HttpSeconds,
 }
 
 impl Metric {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -30,6 +31,7 @@ impl Metric {
         Self::OutboxAgeSeconds,
         Self::RpcSeconds,
         Self::RpcFailures,
+        Self::HttpSeconds,
     ];
 
     /// Returns the name in Prometheus.
@@ -46,6 +48,7 @@ impl Metric {
             Self::OutboxAgeSeconds => "chat_store_outbox_age_seconds",
             Self::RpcSeconds => "chat_store_rpc_seconds",
             Self::RpcFailures => "chat_store_rpc_failures_total",
+            Self::HttpSeconds => "chat_store_http_request_seconds",
         }
     }
 
@@ -61,6 +64,7 @@ impl Metric {
             Self::OutboxAgeSeconds => "Age of the oldest batch that was not told for certain",
             Self::RpcSeconds => "Time of one request over NATS, by request",
             Self::RpcFailures => "Failed requests over NATS, by request and class",
+            Self::HttpSeconds => "Time of one HTTP request, by method, route and status",
         }
     }
 
@@ -69,7 +73,7 @@ impl Metric {
         for metric in Self::ALL {
             let (name, help) = (metric.name(), metric.help());
             match metric {
-                Self::AppendSeconds | Self::RpcSeconds => {
+                Self::AppendSeconds | Self::RpcSeconds | Self::HttpSeconds => {
                     metrics::describe_histogram!(name, Unit::Seconds, help);
                 }
                 Self::AppendBatchSize => metrics::describe_histogram!(name, Unit::Count, help),

@@ -7,9 +7,7 @@ mod decode;
 mod encode;
 mod payload;
 
-pub use body::{
-    ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody,
-};
+pub use body::{ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody};
 pub use decode::decode;
 pub use encode::{
     Synced, auth_refreshed, error, failure, joined_conversation, left_conversation, marked_as_read,

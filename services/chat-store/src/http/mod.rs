@@ -49,7 +49,6 @@ struct Api {
 ///
 /// They answer users of the apps whose tokens `verifier` knows.
 pub fn router(app: App, verifier: Verifier) -> Router {
-    observe::describe();
     let apps = Arc::clone(verifier.apps());
     let mut router = Router::new().route("/", get(status));
     if apps.speak(Dialect::Consult) {

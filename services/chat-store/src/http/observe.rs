@@ -14,8 +14,7 @@ use http::{
 use service_kit::{TraceParent, traced};
 use tracing::Instrument as _;
 
-/// Seconds that requests took, by route, method and status.
-const REQUEST_SECONDS: &str = "chat_store_http_request_seconds";
+use crate::metrics::Metric;
 
 /// Runs a request in the trace that its `traceparent` header names, which is left as an extension,
 /// and measures it under its route's template.
@@ -39,7 +38,7 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span).await;
 
     metrics::histogram!(
-        REQUEST_SECONDS,
+        Metric::HttpSeconds.name(),
         "method" => method,
         "route" => route,
         "status" => response.status().as_str().to_owned(),
@@ -64,13 +63,4 @@ fn method_name(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "other",
     }
-}
-
-/// Describes the measurement to the recorder.
-pub(super) fn describe() {
-    metrics::describe_histogram!(
-        REQUEST_SECONDS,
-        metrics::Unit::Seconds,
-        "Time of one HTTP request, by route, method and status"
-    );
 }

@@ -1,5 +1,7 @@
 //! Connections that are slow, rude or idle, over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::net::SocketAddr;
 
 use chat_store::http::serve;

@@ -1,5 +1,7 @@
 //! `/chat/messages` and the history of a conversation.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use serde_json::{Value, json};
 
 use crate::http_site::{

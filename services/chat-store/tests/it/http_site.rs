@@ -1,5 +1,7 @@
 //! What the tests of HTTP share: the routers over a real store, users with tokens, and answers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{path::Path, sync::Arc};
 
 use axum::{
