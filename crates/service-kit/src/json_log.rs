@@ -13,7 +13,7 @@ use tracing_subscriber::{
         FmtContext, FormattedFields,
         format::{FormatEvent, FormatFields, JsonFields, Writer},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// The format; spans must be recorded with [`JsonFields`].
@@ -31,11 +31,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = Line::default();
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(|s| s.from_root())
-        {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
                 && let Ok(mut fields) = serde_json::from_str(fields)
             {
