@@ -338,9 +338,7 @@ async fn over_the_limit_is_an_error_and_then_the_end() {
         "--messages-per-second=1",
         "--refusals-burst=3",
     ];
-    let gateway = world
-        .gateway_with(&nats_url(), &settings)
-        .await;
+    let gateway = world.gateway_with(&nats_url(), &settings).await;
     let mut client = world.connect_consultant(&gateway).await;
 
     let events: Vec<_> = (0..6)
