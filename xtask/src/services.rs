@@ -147,7 +147,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When the program can't be started.
+    /// When the program is not built or can't be started.
     pub(crate) fn store(
         name: &str,
         places: &Places,
@@ -156,7 +156,7 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
-        let mut command = service("chat-store", places, shared);
+        let mut command = service("chat-store", places, shared)?;
         command
             .env("STORE_LISTEN", loopback(port))
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
@@ -175,7 +175,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// When the program can't be started.
+    /// When the program is not built or can't be started.
     pub(crate) fn gateway(
         name: &str,
         places: &Places,
@@ -184,7 +184,7 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port) = (ports.take()?, ports.take()?);
-        let mut command = service("realtime-gateway", places, shared);
+        let mut command = service("realtime-gateway", places, shared)?;
         command
             .env("GATEWAY_LISTEN", loopback(port))
             .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
@@ -239,12 +239,18 @@ impl Service {
     }
 }
 
-fn service(program: &str, places: &Places, shared: &Shared) -> Command {
+fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
     let profile = match shared.profile {
         Profile::Dev => "debug",
         Profile::Release => "release",
     };
-    let mut command = process::tied(places.target.join(profile).join(program), None);
+    let program = places.target.join(profile).join(program);
+    ensure!(
+        program.exists(),
+        "{} is not built; leave out --no-build",
+        program.display(),
+    );
+    let mut command = process::tied(program, None);
     command
         .env("NATS_URL", &shared.nats_url)
         .env("CHAT_APPS_FILE", &shared.apps_file)
@@ -254,7 +260,7 @@ fn service(program: &str, places: &Places, shared: &Shared) -> Command {
     if std::env::var_os("RUST_LOG").is_none() {
         command.env("RUST_LOG", "info");
     }
-    command
+    Ok(command)
 }
 
 fn loopback(port: u16) -> String {

@@ -44,6 +44,8 @@ pub(crate) struct System {
     pub(crate) gateways: Vec<Service>,
     pub(crate) stores: Vec<Service>,
     pub(crate) servers: Servers,
+    /// What the servers run, for tests that start some of their own.
+    pub(crate) programs: Programs,
     pub(crate) demo: Demo,
     pub(crate) addresses: Vec<SocketAddr>,
     apps: Apps,
@@ -68,10 +70,7 @@ impl System {
         let servers = Servers::start(&programs, &run, &mut free, options.durability)?;
         if let Some(mut build) = build {
             let status = build.wait()?;
-            ensure!(
-                status.success(),
-                "the services could not be built; see above"
-            );
+            ensure!(status.success(), "the build failed; see above");
         }
 
         let apps = Apps::of_run(&run)?;
@@ -104,6 +103,7 @@ impl System {
             gateways,
             stores,
             servers,
+            programs,
             demo,
             addresses,
             apps,

@@ -66,6 +66,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
             .env("DATABASE_URL", &system.servers.postgres.url)
             .env("NATS_URL", &system.servers.nats.url)
             .env("REDIS_URL", &system.servers.redis.url)
+            .env("CHAT_NATS_SERVER", &system.programs.nats.path)
             .env("SQLX_OFFLINE", "true");
         command
     };

@@ -40,10 +40,9 @@ pub(crate) enum Durability {
 /// The programs that [`Servers::start`] and [`haproxy::start`] run.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    postgres: Program,
-    nats: Program,
-    redis: Program,
-    /// The load balancer.
+    pub(crate) postgres: Program,
+    pub(crate) nats: Program,
+    pub(crate) redis: Program,
     pub(crate) haproxy: Program,
 }
 
