@@ -8,7 +8,8 @@
 //! * [`ws`]: WebSocket frames, [RFC 6455], server side;
 //! * [`engine`]: [Engine.IO] packets, polling payloads, the open packet and the query string;
 //! * [`packet`] and [`binary`]: [Socket.IO] packets and the reassembly of binary ones;
-//! * [`frame`]: an encoded message that all its receivers share.
+//! * [`frame`]: an encoded message that all its receivers share;
+//! * [`connection`]: one connection from handshake to close, as a state machine.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [Engine.IO]: https://github.com/socketio/engine.io-protocol
