@@ -40,7 +40,7 @@ impl Scenario {
     ) -> R {
         let effects = &mut self.effects;
         step(&mut self.connection, self.now, &mut |effect| {
-            effects.push(short(&effect))
+            effects.push(short(&effect));
         })
     }
 
@@ -317,7 +317,7 @@ fn pongs_that_nobody_asked_for_change_nothing() {
 fn a_server_that_slept_gives_the_client_its_time() {
     let mut ws = Scenario::new(Transport::Websocket);
     ws.enter();
-    ws.now += Duration::from_secs(60);
+    ws.now += Duration::from_mins(1);
 
     ws.run(|connection, now, sink| connection.tick(now, sink));
 
