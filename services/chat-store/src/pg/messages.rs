@@ -73,7 +73,7 @@ async fn list_after(
            AND seq > $2
            AND created_at >= (
                SELECT created_at FROM message_marks
-               WHERE conversation_id = $1 AND seq <= greatest($2, 1)
+               WHERE conversation_id = $1 AND seq <= $2 + 1
                ORDER BY seq DESC
                LIMIT 1)
          ORDER BY created_at
@@ -121,8 +121,9 @@ pub(super) fn epoch(epoch: i64) -> Result<u64, PgError> {
     u64::try_from(epoch).map_err(inconsistent("epoch"))
 }
 
+/// Returns a place for SQL, with room for the one after it.
 fn place(seq: Seq) -> i64 {
-    i64::try_from(seq.0).unwrap_or(i64::MAX)
+    i64::try_from(seq.0).unwrap_or(i64::MAX).min(i64::MAX - 1)
 }
 
 /// A row of `messages`.

@@ -96,6 +96,7 @@ async fn a_page_opens_the_partitions_that_hold_it() {
         ("messages.list_before", Seq(26), 2, 3),
         ("messages.list_before", Seq(3), 200, 26),
         ("messages.list_after", Seq(25), 2, 2),
+        ("messages.list_after", Seq(30), 2, 7),
         ("messages.list_after", Seq(51), 200, 2 + AHEAD),
         ("messages.list_after", Seq(0), 3, 3),
     ] {
