@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, Timestamp, UserId};
 use chat_proto::{WireError, WireId as _, v1};
 use prost::Message as _;
+use service_kit::{TraceParent, traced};
 use socketio_protocol::Frame;
 
 use super::Delivery;
@@ -47,7 +48,7 @@ impl Delivery {
                 self.message_appended(user, appended, envelope.epoch, &envelope.traceparent)
             }
             Some(v1::envelope::Body::MessagesReceived(received)) => {
-                self.messages_received(user, received, &envelope.origin)
+                self.messages_received(user, &received, &envelope.origin)
             }
             Some(v1::envelope::Body::Typing(typing)) => self.typing(user, &typing),
             // A kind that a newer release has.
@@ -74,20 +75,21 @@ impl Delivery {
         if conversation.participant(&user.user).is_none() {
             return Err(WireError::Field("targets"));
         }
-        tracing::debug!(
-            traceparent,
-            conversation.id = %conversation.id,
-            message.seq = message.seq.0,
-            "message event"
-        );
-        self.take(&conversation, &message, epoch, None);
+        let take = || {
+            tracing::debug!(conversation.id = %conversation.id, seq = message.seq.0, "fanning out");
+            self.take(&conversation, &message, epoch, None);
+        };
+        match traceparent.parse::<TraceParent>() {
+            Ok(trace) => traced!(trace, "fanout").in_scope(take),
+            Err(_) => take(),
+        }
         Ok(())
     }
 
     fn messages_received(
         &self,
         user: &UserKey,
-        received: v1::MessagesReceived,
+        received: &v1::MessagesReceived,
         origin: &[u8],
     ) -> Result<(), WireError> {
         let receipt = received.receipt();

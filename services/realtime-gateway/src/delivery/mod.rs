@@ -13,7 +13,7 @@ mod tracker;
 
 use std::{sync::Arc, time::Duration};
 
-use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, Seq, UserId};
+use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, UserId};
 use smallvec::SmallVec;
 use socketio_protocol::Frame;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -191,19 +191,6 @@ impl Delivery {
         }
     }
 
-    /// Tells sockets that they were not told everything up to `head`.
-    fn tell_resync(&self, locals: &Locals, conversation: ConversationId, head: Seq) {
-        metrics::counter!(Metric::Resyncs.name()).increment(1);
-        let frame = wire::frame(&dialects::consult::resync(&[(conversation, head)]));
-        for (_user, sockets) in locals {
-            for socket in sockets.iter() {
-                if socket.session().hears(conversation) {
-                    socket.send(&frame, Class::Message);
-                }
-            }
-        }
-    }
-
     /// Tells whether `origin` is a socket of this gateway, and which.
     fn own_origin(&self, origin: &[u8]) -> Option<u64> {
         let origin = Origin::parse(origin)?;
@@ -211,9 +198,21 @@ impl Delivery {
     }
 }
 
+/// Tells sockets that they were not told everything in a conversation.
+fn tell_resync(locals: &Locals, conversation: ConversationId, resync: &Frame) {
+    metrics::counter!(Metric::Resyncs.name()).increment(1);
+    for (_user, sockets) in locals {
+        for socket in sockets.iter() {
+            if socket.session().hears(conversation) {
+                socket.send(resync, Class::Message);
+            }
+        }
+    }
+}
+
 /// Encodes a message for all its receivers.
 fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
-    let event = dialects::consult::new_message(message, conversation);
+    let event = dialects::consult::new_message(message, &as_of(conversation, message));
     Item {
         seq: message.seq,
         at: message.created_at,
@@ -223,6 +222,17 @@ fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
             frame: wire::frame(&event),
             settled: None,
         },
+    }
+}
+
+/// Returns the conversation as it was with `message` as its newest one, so that whoever tells of a
+/// message says the same of its conversation.
+#[must_use]
+pub fn as_of(conversation: &Conversation, message: &Message) -> Conversation {
+    Conversation {
+        last_seq: message.seq,
+        updated_at: message.created_at,
+        ..conversation.clone()
     }
 }
 

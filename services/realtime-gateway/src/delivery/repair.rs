@@ -3,10 +3,11 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use chat_domain::{AppId, ChatError, ConversationId, Seq};
+use dialects::consult;
 use hashbrown::HashMap;
 
-use super::{Delivery, encode};
-use crate::{metrics::Metric, random, registry::UserKey, store};
+use super::{Delivery, encode, tell_resync};
+use crate::{metrics::Metric, random, registry::UserKey, store, wire};
 
 /// How long a missing event may be late before it is fetched.
 const REORDER: Duration = Duration::from_millis(50);
@@ -168,9 +169,10 @@ impl Delivery {
         let locals = self.locate(&range.conversation, last, range.epoch);
         let head = range.conversation.last_seq;
         if after.0 + u64::from(MAX_RANGE) < head.0 {
+            let resync = wire::frame(&consult::resync(&[(conversation, head)]));
             self.conversations.with(conversation, |tracker, _app| {
                 let events = tracker.skip(range.epoch, head);
-                self.tell_resync(&locals, conversation, head);
+                tell_resync(&locals, conversation, &resync);
                 self.write(&locals, conversation, &events);
             });
         } else {

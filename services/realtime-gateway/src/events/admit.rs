@@ -172,9 +172,10 @@ fn go_together(one: &Request, other: &Request) -> bool {
 }
 
 fn text_len(command: &Command) -> usize {
-    match command {
-        Command::Send(send) => send.text.len(),
-        _ => 0,
+    if let Command::Send(send) = command {
+        send.text.len()
+    } else {
+        0
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{registry::UserKey, store::Store};
 /// How many conversations a generation holds.
 const CAPACITY: usize = 20_000;
 /// How long a generation is young; what it holds lasts at most twice as long.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 
 /// Conversations by id, for the sake of their participants.
 #[derive(Debug)]
@@ -59,13 +59,12 @@ impl Membership {
         id: ConversationId,
     ) -> Result<Arc<Conversation>, ChatError> {
         let known = self.generations.lock().get(id, Instant::now());
-        let conversation = match known {
-            Some(conversation) => conversation,
-            None => {
-                let conversation = Arc::new(self.store.conversation(user, id).await?);
-                self.insert(Arc::clone(&conversation));
-                conversation
-            }
+        let conversation = if let Some(conversation) = known {
+            conversation
+        } else {
+            let conversation = Arc::new(self.store.conversation(user, id).await?);
+            self.insert(Arc::clone(&conversation));
+            conversation
         };
         if conversation.app != user.app {
             return Err(ChatError::ConversationNotFound);

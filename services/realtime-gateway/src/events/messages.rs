@@ -6,7 +6,7 @@ use dialects::{Command, Send, consult};
 use uuid::Uuid;
 
 use super::{Chat, Request, admit, answer, fail};
-use crate::store;
+use crate::{delivery::as_of, store};
 
 impl Chat {
     /// Stores messages of one socket for one target, and confirms each when it is durable: first
@@ -54,7 +54,8 @@ impl Chat {
                         .delivery
                         .appended(conversation, &message, appended.epoch)
                         .await;
-                    answer(request, &consult::message_sent(&message, conversation));
+                    let conversation = as_of(conversation, &message);
+                    answer(request, &consult::message_sent(&message, &conversation));
                 }
                 Some(Err(error)) => fail(request, &error),
                 None => fail(request, &ChatError::Internal("a result is missing".into())),

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chat_domain::ChatError;
+use chat_domain::{ChatError, ErrorKind};
 use dialects::{Command, ServerEvent};
 use service_kit::{auth::Verifier, http, traced};
 use tokio_util::task::TaskTracker;
@@ -176,12 +176,11 @@ fn answer(request: &Request, event: &ServerEvent) {
 /// Answers a request that failed.
 fn fail(request: &Request, error: &ChatError) {
     count(&request.command, error.kind().code());
-    match error.kind() {
-        chat_domain::ErrorKind::Internal | chat_domain::ErrorKind::Unavailable => {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(error, "event failed");
-        }
-        _ => tracing::debug!(error = error as &dyn std::error::Error, "event refused"),
+    let source = error as &dyn std::error::Error;
+    if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable) {
+        tracing::warn!(error = source, "event failed");
+    } else {
+        tracing::debug!(error = source, "event refused");
     }
     let event = dialects::consult::failure(error, Some(&request.name));
     wire::reply(&request.socket, request.ack, &event);

@@ -374,7 +374,9 @@ async fn greet(
         }
         Operation::Info(_) => {}
         Operation::Error(text) => return Err(InterestError::Refused(text)),
-        _ => return Err(ProtocolError::BadLine.into()),
+        Operation::Message { .. } | Operation::Ping | Operation::Pong | Operation::Ok => {
+            return Err(ProtocolError::BadLine.into());
+        }
     }
     write
         .write_all(connect_line(server, name).as_bytes())
@@ -383,7 +385,7 @@ async fn greet(
         match incoming.next().await? {
             Operation::Pong => return Ok(()),
             Operation::Error(text) => return Err(InterestError::Refused(text)),
-            _ => {}
+            Operation::Info(_) | Operation::Message { .. } | Operation::Ping | Operation::Ok => {}
         }
     }
 }

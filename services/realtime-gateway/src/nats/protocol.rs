@@ -62,8 +62,10 @@ pub struct Parser {
 #[derive(Debug, Clone, Copy)]
 struct Header {
     sid: u64,
-    header_bytes: usize,
-    total_bytes: usize,
+    /// Bytes of headers in front of the payload.
+    n_headers: usize,
+    /// Bytes of headers and payload.
+    n_total: usize,
 }
 
 impl Parser {
@@ -122,26 +124,25 @@ impl Parser {
         let _subject = fields.next();
         let sid = fields.next().and_then(number);
         let sizes: Vec<&[u8]> = fields.collect();
-        let (header_bytes, total_bytes) = match (has_headers, sizes.as_slice()) {
+        let (n_headers, n_total) = match (has_headers, sizes.as_slice()) {
             (false, [total] | [_, total]) => (Some(0), number(total)),
             (true, [headers, total] | [_, headers, total]) => (number(headers), number(total)),
             _ => return Err(ProtocolError::BadLine),
         };
-        let (Some(sid), Some(header_bytes), Some(total_bytes)) = (sid, header_bytes, total_bytes)
-        else {
+        let (Some(sid), Some(n_headers), Some(n_total)) = (sid, n_headers, n_total) else {
             return Err(ProtocolError::BadLine);
         };
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let header = Header {
             sid,
-            header_bytes: size(header_bytes),
-            total_bytes: size(total_bytes),
+            n_headers: size(n_headers),
+            n_total: size(n_total),
         };
-        if header.total_bytes < header.header_bytes {
+        if header.n_total < header.n_headers {
             return Err(ProtocolError::BadLine);
         }
-        if self.max_payload < header.total_bytes {
-            return Err(ProtocolError::TooLarge(header.total_bytes));
+        if self.max_payload < header.n_total {
+            return Err(ProtocolError::TooLarge(header.n_total));
         }
         Ok(header)
     }
@@ -151,17 +152,17 @@ impl Parser {
         header: Header,
         buffer: &mut BytesMut,
     ) -> Result<Option<Operation>, ProtocolError> {
-        if buffer.len() < header.total_bytes + 2 {
+        if buffer.len() < header.n_total + 2 {
             self.pending = Some(header);
             return Ok(None);
         }
         self.pending = None;
-        let mut payload = buffer.split_to(header.total_bytes).freeze();
+        let mut payload = buffer.split_to(header.n_total).freeze();
         if !buffer.starts_with(b"\r\n") {
             return Err(ProtocolError::Unterminated);
         }
         buffer.advance(2);
-        payload.advance(header.header_bytes);
+        payload.advance(header.n_headers);
         Ok(Some(Operation::Message {
             sid: header.sid,
             payload,

@@ -61,6 +61,7 @@ impl Conversations {
 
     /// Learns that places up to `head` are taken. Returns true when something is missing that was
     /// not before.
+    #[must_use]
     pub fn observe(&self, conversation: ConversationId, epoch: u64, head: Seq) -> bool {
         self.with(conversation, |tracker, _app| tracker.observe(epoch, head))
             .unwrap_or_default()

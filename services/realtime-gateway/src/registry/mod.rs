@@ -103,6 +103,7 @@ impl Registry {
     }
 
     /// Announces a socket of `user`, and asks for the user's events if it is the first.
+    #[must_use = "the user is gone with it"]
     pub fn enrol(self: &Arc<Self>, user: UserKey) -> Enrolment {
         let mut shard = self.shard(&user).lock();
         let local = shard.entry(user.clone()).or_insert_with(|| LocalUser {
@@ -122,12 +123,15 @@ impl Registry {
 
     /// Adds a socket whose connecting `enrolment` announced. Returns the user's oldest socket when
     /// there are too many now: the caller sends it away.
+    #[must_use]
     pub fn attach(&self, enrolment: Enrolment, socket: ChatSocket) -> Option<ChatSocket> {
         let before = self.change(&enrolment.user, |user| {
             let mut sockets = user.sockets.to_vec();
             sockets.push(socket);
             std::mem::replace(&mut user.sockets, sockets.into())
         })?;
+        // Only now: without it the user may have been gone before the socket came.
+        drop(enrolment);
         let is_full = self.max_sockets <= before.len();
         is_full.then(|| before.first().cloned()).flatten()
     }
@@ -160,6 +164,7 @@ impl Registry {
 
     /// Learns the places in a user's conversations, all of them if `complete`. Returns those in
     /// which something is missing that was not before.
+    #[must_use]
     pub fn open(
         &self,
         user: &UserKey,

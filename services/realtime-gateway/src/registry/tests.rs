@@ -85,7 +85,7 @@ impl Fixture {
     }
 
     fn attach(&self, socket: &ChatSocket) -> Option<ChatSocket> {
-        let enrolment = socket.session().take_enrolment().unwrap();
+        let enrolment = socket.session().take_enrolment()?;
         self.registry.attach(enrolment, socket.clone())
     }
 
@@ -110,8 +110,8 @@ fn a_user_is_subscribed_to_once_and_until_the_last_socket_is_gone() {
     let fixture = Fixture::new();
     let ann = user("ann");
     let (one, two) = (fixture.socket(1, &ann), fixture.socket(2, &ann));
-    fixture.attach(&one);
-    fixture.attach(&two);
+    assert_eq!(fixture.attach(&one), None);
+    assert_eq!(fixture.attach(&two), None);
 
     fixture.registry.detach(&ann, &one);
     assert_eq!(fixture.notes(), ["+ann"]);
@@ -149,9 +149,9 @@ fn a_late_goodbye_spares_the_successor() {
     let fixture = Fixture::new();
     let ann = user("ann");
     let (old, new) = (fixture.socket(1, &ann), fixture.socket(2, &ann));
-    fixture.attach(&old);
+    assert_eq!(fixture.attach(&old), None);
     fixture.registry.detach(&ann, &old);
-    fixture.attach(&new);
+    assert_eq!(fixture.attach(&new), None);
 
     fixture.registry.detach(&ann, &old);
 
@@ -164,10 +164,11 @@ fn order_is_kept_while_a_participant_is_here() {
     let (ann, bob) = (user("ann"), user("bob"));
     let sockets = [(1, &ann), (2, &bob)].map(|(number, user)| fixture.socket(number, user));
     for socket in &sockets {
-        fixture.attach(socket);
+        assert_eq!(fixture.attach(socket), None);
         let heads = [(conversation(1), Seq(7))];
         let key = socket.session().key();
-        fixture.registry.open(&key, &heads, true, 1, Timestamp(0));
+        let behind = fixture.registry.open(&key, &heads, true, 1, Timestamp(0));
+        assert_eq!(behind, []);
     }
 
     fixture.registry.detach(&ann, &sockets[0]);
@@ -192,10 +193,12 @@ fn an_unknown_conversation_begins_at_one_when_all_others_are_known() {
 
     let (ann, bob) = (user("ann"), user("bob"));
     let _sockets = [fixture.socket(1, &ann), fixture.socket(2, &bob)];
-    fixture.registry.open(&ann, &[], true, 1, Timestamp(0));
-    fixture.registry.open(&bob, &[], false, 1, Timestamp(0));
-    fixture.registry.locate(&ann, conversation(1), at);
-    fixture.registry.locate(&bob, conversation(2), at);
+    for (user, complete) in [(&ann, true), (&bob, false)] {
+        let behind = fixture.registry.open(user, &[], complete, 1, Timestamp(0));
+        assert_eq!(behind, []);
+    }
+    assert!(fixture.registry.locate(&ann, conversation(1), at).is_some());
+    assert!(fixture.registry.locate(&bob, conversation(2), at).is_some());
 
     assert_eq!(next(1), Some(Seq(1)));
     assert_eq!(next(2), Some(Seq(5)));

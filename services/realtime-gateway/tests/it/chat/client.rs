@@ -133,10 +133,13 @@ impl Client {
 
     /// Returns the data of the next event, which must be `name`.
     pub(crate) async fn expect(&mut self, name: &str) -> Value {
-        match self.hear().await {
-            Heard::Event(heard, data) if heard == name => data,
-            other => panic!("expected {name}, got {other:?}"),
+        let heard = self.hear().await;
+        if let Heard::Event(event, data) = &heard
+            && event == name
+        {
+            return data.clone();
         }
+        panic!("expected {name}, got {heard:?}");
     }
 
     /// Passes over everything up to the next event `name`, and returns its data.
@@ -144,8 +147,8 @@ impl Client {
         loop {
             match self.hear().await {
                 Heard::Event(heard, data) if heard == name => return data,
-                Heard::Closed => panic!("closed before {name}"),
-                _ => {}
+                Heard::Event(..) | Heard::Ack(..) => {}
+                Heard::Disconnected | Heard::Closed => panic!("closed before {name}"),
             }
         }
     }
@@ -156,10 +159,9 @@ impl Client {
         let ack = self.last_ack;
         self.write(&format!(r#"42/chat,{ack}["no_such_event"]"#))
             .await;
-        match self.hear().await {
-            Heard::Ack(id, _) if id == ack => {}
-            other => panic!("expected silence, got {other:?}"),
-        }
+        let heard = self.hear().await;
+        let is_answer = matches!(heard, Heard::Ack(id, _) if id == ack);
+        assert!(is_answer, "expected silence, got {heard:?}");
     }
 
     async fn packet(&mut self) -> Option<String> {
@@ -174,7 +176,7 @@ impl Client {
             if self.closed {
                 return None;
             }
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = vec![0; 16 * 1024];
             let n = timeout(DEADLINE, self.stream.read(&mut buffer))
                 .await
                 .expect("the server says something in time")

@@ -1,4 +1,4 @@
-//! The chat over real WebSockets and a real NATS, with a store in memory behind the port.
+//! The chat over real `WebSocket`s and a real NATS, with a store in memory behind the port.
 //!
 //! `NATS_URL` names the server; `cargo xtask test` sets it, `cargo xtask servers` starts one.
 
@@ -154,7 +154,7 @@ async fn join(client: &mut Client, id: ConversationId, user: &UserId, role: &str
 }
 
 /// The payload of `send_message`.
-pub(crate) fn message(conversation: impl ToString, content: &str, role: &str) -> Value {
+pub(crate) fn message(conversation: ConversationId, content: &str, role: &str) -> Value {
     json!({
         "conversationId": conversation.to_string(),
         "content": content,

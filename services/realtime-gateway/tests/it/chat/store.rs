@@ -343,7 +343,9 @@ impl FakeStore {
                 let is_asked = request.message_ids.contains(&message.id.to_string());
                 let mark = match receipt {
                     v1::ReceiptKind::Read => &mut message.read_at,
-                    _ => &mut message.delivered_at,
+                    v1::ReceiptKind::Delivered | v1::ReceiptKind::Unspecified => {
+                        &mut message.delivered_at
+                    }
                 };
                 if is_asked && message.sender != user && mark.is_none() {
                     *mark = Some(now);
