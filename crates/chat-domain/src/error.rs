@@ -109,6 +109,9 @@ pub enum ChatError {
     /// There is no such booking.
     #[error("Booking not found")]
     BookingNotFound,
+    /// There is no such call, or it is none of the caller's.
+    #[error("Call not found")]
+    CallNotFound,
     /// There is no such user.
     #[error("User not found")]
     UserNotFound,
@@ -170,9 +173,10 @@ impl ChatError {
             | Self::WindowExpired => ErrorKind::Invalid,
             Self::Unauthenticated => ErrorKind::Unauthenticated,
             Self::NotParticipant | Self::Forbidden(_) => ErrorKind::Unauthorized,
-            Self::ConversationNotFound | Self::BookingNotFound | Self::UserNotFound => {
-                ErrorKind::NotFound
-            }
+            Self::ConversationNotFound
+            | Self::BookingNotFound
+            | Self::CallNotFound
+            | Self::UserNotFound => ErrorKind::NotFound,
             Self::KeyReused | Self::Conflict(_) => ErrorKind::Conflict,
             Self::TooLarge(_) => ErrorKind::TooLarge,
             Self::RateLimited { .. } => ErrorKind::RateLimited,

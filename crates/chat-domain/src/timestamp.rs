@@ -1,6 +1,6 @@
 //! Points in time, to the millisecond, as every wire of the system writes them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
@@ -16,6 +16,13 @@ impl Timestamp {
     #[must_use]
     pub fn from_datetime(moment: OffsetDateTime) -> Self {
         Self(i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the instant `duration` later.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
     }
 
     /// Returns the same instant as a date and time; beyond the year 9999, the epoch.

@@ -1,24 +1,72 @@
 //! Calls: one id, one state, exactly one outcome.
 //!
 //! [`Switchboard`] holds the rules: who may do what to which call, when a call ends by itself, and
-//! who is told. It is the specification that the shared store of ringing calls is held to, and it
-//! is checked over every order of events (`tests/calls.rs`). Media never passes here; neither do
-//! the signals that set it up, only the rule who may exchange them ([`Call::signal_peer`]).
+//! who may signal to whom. It is the specification that the shared store of calls is held to, and
+//! it is checked over every order of events (`tests/calls.rs`). Every change is a [`Transition`],
+//! which alone says who is told what. Media never passes here.
 
 mod notice;
+mod signal;
 mod switchboard;
+mod transition;
 
-use crate::{ConversationId, Timestamp, UserId};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{ChatError, ConversationId, Timestamp, UserId};
 pub use notice::{Notice, Recipient, Tell};
-pub use switchboard::{CallRules, Gone, Initiate, Ringing, Switchboard};
+pub use signal::{Handed, Parked, Route, Signal, SignalKind};
+pub use switchboard::{CallRules, Initiate, Party, Ringing, Switchboard};
+pub use transition::{Change, Transition};
 
-/// A call, by an id that the system makes.
+/// A call, by an id that the system makes: a UUIDv7, so that ids sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub uuid::Uuid);
 
-/// One connection of a user; a user who comes back has a new one.
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A process that holds connections, for as long as it lives; one that restarts is another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeviceId(pub u64);
+pub struct GatewayId(pub u64);
+
+/// One connection of a user; a user who comes back has a new one.
+///
+/// `Display` and [`DeviceId::parse`] are each other's inverse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId {
+    /// Who holds it.
+    pub gateway: GatewayId,
+    /// Its number there.
+    pub socket: u64,
+}
+
+impl DeviceId {
+    /// Parses what `Display` writes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::InvalidId`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, ChatError> {
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        text.split_once('-')
+            .and_then(|(gateway, socket)| {
+                Some(Self {
+                    gateway: GatewayId(number(gateway)?),
+                    socket: number(socket)?,
+                })
+            })
+            .ok_or(ChatError::InvalidId("DeviceId"))
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.gateway.0, self.socket)
+    }
+}
 
 /// What is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,9 +76,35 @@ pub enum CallKind {
     Video,
 }
 
+impl CallKind {
+    /// Returns the kind as the wire spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+
+    /// Parses the wire's spelling.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Malformed`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, ChatError> {
+        match text {
+            "audio" => Ok(Self::Audio),
+            "video" => Ok(Self::Video),
+            _ => Err(ChatError::Malformed("callType must be audio or video")),
+        }
+    }
+}
+
 /// How a call ended. Never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
+    /// One of the two was in another call: it never rang.
+    Busy,
     /// The callee declined.
     Rejected,
     /// The caller gave up, or was gone for longer than the grace.
@@ -39,6 +113,36 @@ pub enum Outcome {
     NoAnswer,
     /// It was connected, and one side hung up or was gone for longer than the grace.
     Ended,
+}
+
+impl Outcome {
+    /// Returns the outcome as the wire spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::NoAnswer => "no_answer",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Parses the wire's spelling.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Malformed`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, ChatError> {
+        match text {
+            "busy" => Ok(Self::Busy),
+            "rejected" => Ok(Self::Rejected),
+            "cancelled" => Ok(Self::Cancelled),
+            "no_answer" => Ok(Self::NoAnswer),
+            "ended" => Ok(Self::Ended),
+            _ => Err(ChatError::Malformed("unknown outcome")),
+        }
+    }
 }
 
 /// Where a call is.
@@ -52,7 +156,26 @@ pub enum Phase {
     Over(Outcome),
 }
 
-/// One side of a call.
+/// One of the two sides of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "who rang, and who was rung")]
+pub enum Side {
+    Caller,
+    Callee,
+}
+
+impl Side {
+    /// Returns the opposite side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+/// What a call knows of one side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Leg {
     /// Who it is.
@@ -61,6 +184,8 @@ pub struct Leg {
     pub device: Option<DeviceId>,
     /// Since when that device is disconnected.
     pub gone_since: Option<Timestamp>,
+    /// How many of its signals were passed on; the place of the last one.
+    pub n_signals: u64,
 }
 
 /// A call between two users.
@@ -78,10 +203,23 @@ pub struct Call {
     pub callee: Leg,
     /// Where it is.
     pub phase: Phase,
-    /// Grows by one with every change, so that a reader can tell old from new.
+    /// Grows by one with every [`Transition`], so that a reader can tell old from new.
     pub version: u32,
+    /// When it began to ring.
+    pub started_at: Timestamp,
     /// When ringing ends by itself.
     pub rings_until: Timestamp,
+    /// How long a device in it may be gone.
+    pub grace: Duration,
+    /// When a device of the callee accepted.
+    pub answered_at: Option<Timestamp>,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// Both rang each other, and the callee has not answered the caller's offer yet: until then
+    /// its own offers, made for the call that there is not, go nowhere.
+    pub awaits_answer: bool,
+    /// Why it was declined, in the words of the callee's client.
+    pub reason: Option<Arc<str>>,
 }
 
 impl Call {
@@ -91,23 +229,60 @@ impl Call {
         matches!(self.phase, Phase::Ringing | Phase::Connected)
     }
 
-    /// Tells whether `user` is one of the two.
+    /// Returns the side that `user` is on, if any.
     #[must_use]
-    pub fn involves(&self, user: &UserId) -> bool {
-        self.caller.user == *user || self.callee.user == *user
+    pub fn side_of(&self, user: &UserId) -> Option<Side> {
+        if self.caller.user == *user {
+            Some(Side::Caller)
+        } else if self.callee.user == *user {
+            Some(Side::Callee)
+        } else {
+            None
+        }
     }
 
-    /// Returns the device that may hear what `from` signals, once the call is connected; before
-    /// that signals are parked, and after it they are dropped.
+    /// Returns what the call knows of one side.
     #[must_use]
-    pub fn signal_peer(&self, from: DeviceId) -> Option<DeviceId> {
-        if self.phase != Phase::Connected {
-            return None;
+    pub const fn leg(&self, side: Side) -> &Leg {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
         }
-        match (self.caller.device, self.callee.device) {
-            (Some(caller), Some(callee)) if caller == from => Some(callee),
-            (Some(caller), Some(callee)) if callee == from => Some(caller),
-            (_, _) => None,
+    }
+
+    pub(crate) const fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        match side {
+            Side::Caller => &mut self.caller,
+            Side::Callee => &mut self.callee,
         }
+    }
+
+    /// Returns when the call ends by itself and how, as things stand.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Timestamp, Change)> {
+        let away = |leg: &Leg| Some(leg.gone_since?.after(self.grace));
+        let (caller, callee) = (away(&self.caller), away(&self.callee));
+        match self.phase {
+            Phase::Ringing => Some(match caller {
+                Some(caller) if caller < self.rings_until => (caller, Change::Cancelled),
+                _ => (self.rings_until, Change::NoAnswer),
+            }),
+            Phase::Connected => match (caller, callee) {
+                (Some(caller), Some(callee)) if callee < caller => {
+                    Some((callee, Change::Ended(Side::Callee)))
+                }
+                (Some(caller), _) => Some((caller, Change::Ended(Side::Caller))),
+                (None, Some(callee)) => Some((callee, Change::Ended(Side::Callee))),
+                (None, None) => None,
+            },
+            Phase::Over(_) => None,
+        }
+    }
+
+    /// Returns how long the two were connected; `None` unless they were and it is over.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        let millis = self.ended_at?.0.saturating_sub(self.answered_at?.0);
+        Some(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
     }
 }

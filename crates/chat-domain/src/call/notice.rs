@@ -44,7 +44,7 @@ pub enum Tell {
     DeclinedElsewhere,
     /// To the caller: the callee declined.
     Rejected,
-    /// To the caller: the callee is in another call.
+    /// To the caller: one of the two is in another call.
     Busy,
     /// To the caller: nobody accepted in time.
     NoAnswer,

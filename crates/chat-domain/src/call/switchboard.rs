@@ -1,8 +1,14 @@
 //! The rules of calls, over all calls of an app at once: a user is in one call at most.
+//!
+//! Whoever looks at a call first ends it if that is due, so what anybody sees never depends on how
+//! late somebody else looked.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Call, CallId, CallKind, DeviceId, Leg, Notice, Outcome, Phase, Recipient, Tell};
+use super::{
+    Call, CallId, CallKind, Change, DeviceId, Handed, Leg, Notice, Outcome, Parked, Phase,
+    Recipient, Route, Side, Signal, SignalKind, Tell, Transition,
+};
 use crate::{ChatError, ConversationId, Timestamp, UserId};
 
 /// What an app may set.
@@ -27,33 +33,39 @@ pub struct Initiate {
     pub kind: CallKind,
 }
 
+/// Somebody who wants something of a call with somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    /// Who it is.
+    pub user: UserId,
+    /// On which device.
+    pub device: DeviceId,
+    /// The other side.
+    pub peer: UserId,
+    /// Which call, if the client says so; else the latest of the two.
+    pub call: Option<CallId>,
+}
+
 /// What became of a request to call somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ringing {
     /// A new call rings.
     New(CallId),
-    /// It rings already: the same call, the same deadline.
+    /// The two are in it already: the same call, the same deadline.
     Already(CallId),
     /// Both called each other: the first call is connected.
-    Glare(CallId),
-    /// The callee, or the caller, is in another call: there is no new one.
-    Busy,
-}
-
-/// What a missing device does to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
-    /// The grace runs; ask again at this time.
-    Until(Timestamp),
-    /// The device is in no call.
-    Unaffected,
+    Merged(CallId),
+    /// One of the two is in another call: this one, which is recorded, is over.
+    Busy(CallId),
 }
 
 /// Every live call, and those that are over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Switchboard {
     calls: BTreeMap<CallId, Call>,
-    occupied: BTreeMap<UserId, CallId>,
+    /// The call that each user is or was last in.
+    latest: BTreeMap<UserId, CallId>,
+    parked: BTreeMap<(UserId, DeviceId), Parked>,
 }
 
 impl Switchboard {
@@ -71,7 +83,7 @@ impl Switchboard {
     /// Returns the live call that `user` is in.
     #[must_use]
     pub fn call_of(&self, user: &UserId) -> Option<&Call> {
-        self.calls.get(self.occupied.get(user)?)
+        self.latest_of(user).filter(|call| call.is_live())
     }
 
     /// Starts a call, unless it exists or cannot.
@@ -82,304 +94,526 @@ impl Switchboard {
     /// conversation is the caller's to check.
     pub fn initiate(
         &mut self,
-        request: Initiate,
+        request: &Initiate,
         rules: CallRules,
         now: Timestamp,
-        notices: &mut Vec<Notice>,
+        log: &mut Vec<Transition>,
     ) -> Result<Ringing, ChatError> {
         if request.caller == request.callee {
             return Err(ChatError::Malformed("nobody can call themselves"));
         }
-        if let Some(call) = self.call_of(&request.caller) {
-            let same_parties = call.involves(&request.callee) && call.phase == Phase::Ringing;
-            if same_parties && call.caller.user == request.caller {
-                return Ok(Ringing::Already(call.id));
-            }
-            if same_parties && call.conversation == request.conversation {
-                let id = call.id;
-                self.accept(&request.caller, request.device, now, notices)?;
-                return Ok(Ringing::Glare(id));
-            }
-            notices.push(busy(&request));
-            return Ok(Ringing::Busy);
-        }
-        if self.call_of(&request.callee).is_some() {
-            notices.push(busy(&request));
-            return Ok(Ringing::Busy);
-        }
+        self.settle(&request.caller, now, log);
+        self.settle(&request.callee, now, log);
 
-        let call = Call {
-            id: request.call,
-            conversation: request.conversation,
-            kind: request.kind,
-            caller: Leg {
-                user: request.caller,
-                device: Some(request.device),
-                gone_since: None,
-            },
-            callee: Leg {
-                user: request.callee,
-                device: None,
-                gone_since: None,
-            },
-            phase: Phase::Ringing,
-            version: 1,
-            rings_until: after(now, rules.ring),
-        };
-        tell(&call, one(&call.caller), Tell::Ringing, notices);
-        tell(&call, all(&call.callee), Tell::Incoming, notices);
-        self.occupied.insert(call.caller.user.clone(), call.id);
-        self.occupied.insert(call.callee.user.clone(), call.id);
-        let id = call.id;
-        self.calls.insert(id, call);
-        Ok(Ringing::New(id))
+        let theirs = self.call_of(&request.callee);
+        match self.call_of(&request.caller) {
+            None if theirs.is_none() => Ok(self.ring(request, rules, now, log)),
+            Some(call) if call.side_of(&request.callee).is_some() => {
+                Ok(self.initiate_again(request, call.id, now, log))
+            }
+            _ => Ok(self.busy(request, rules, now, log)),
+        }
     }
 
-    /// Accepts the call that rings at `user`, on one device.
+    fn ring(
+        &mut self,
+        request: &Initiate,
+        rules: CallRules,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Ringing {
+        self.forget_stale(request, now);
+        for user in [&request.caller, &request.callee] {
+            self.latest.insert(user.clone(), request.call);
+        }
+        let call = new_call(request, rules, now, Phase::Ringing);
+        note(&call, Change::Ringing, now, log);
+        self.calls.insert(call.id, call);
+        Ringing::New(request.call)
+    }
+
+    /// Keeps what the device parked for this call a moment ago, and nothing else.
+    fn forget_stale(&mut self, request: &Initiate, now: Timestamp) {
+        let slot = (request.caller.clone(), request.device);
+        let is_meant = |parked: &Parked| {
+            parked.to == request.callee && now < parked.since.after(Parked::EARLY)
+        };
+        if !self.parked.get(&slot).is_some_and(is_meant) {
+            self.parked.remove(&slot);
+        }
+    }
+
+    fn busy(
+        &mut self,
+        request: &Initiate,
+        rules: CallRules,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Ringing {
+        self.parked
+            .remove(&(request.caller.clone(), request.device));
+        let call = new_call(request, rules, now, Phase::Over(Outcome::Busy));
+        note(&call, Change::Busy, now, log);
+        self.calls.insert(call.id, call);
+        Ringing::Busy(request.call)
+    }
+
+    /// The two are in a live call with each other.
+    fn initiate_again(
+        &mut self,
+        request: &Initiate,
+        id: CallId,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Ringing {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return Ringing::Already(id);
+        };
+        let side = call.side_of(&request.caller).unwrap_or(Side::Caller);
+        let device = call.leg(side).device;
+        match (call.phase, side) {
+            (Phase::Ringing, Side::Callee) => {
+                call.awaits_answer = true;
+                self.connect(id, request.device, Change::Merged, now, log);
+                return Ringing::Merged(id);
+            }
+            (Phase::Ringing, Side::Caller) => {
+                call.caller.gone_since = None;
+                if let Some(left) = device.filter(|left| *left != request.device) {
+                    call.caller.device = Some(request.device);
+                    call.version += 1;
+                    note(call, Change::Moved(left), now, log);
+                    self.forget_stale(request, now);
+                }
+            }
+            (Phase::Connected | Phase::Over(_), _) if device != Some(request.device) => {
+                // It is another device that wants another call; its rules don't matter, it is over.
+                let rules = CallRules {
+                    ring: Duration::ZERO,
+                    grace: call.grace,
+                };
+                return self.busy(request, rules, now, log);
+            }
+            (Phase::Connected | Phase::Over(_), _) => {}
+        }
+        Ringing::Already(id)
+    }
+
+    /// Accepts the call that rings at the party, on its device.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::Conflict`] when no call rings there: it is over, or another device was
-    /// faster.
+    /// Returns [`ChatError::CallNotFound`] when the two have none, [`ChatError::Forbidden`] for its
+    /// caller, and [`ChatError::Conflict`] when it is over or another device was faster.
     pub fn accept(
         &mut self,
-        user: &UserId,
-        device: DeviceId,
+        party: &Party,
         now: Timestamp,
-        notices: &mut Vec<Notice>,
+        log: &mut Vec<Transition>,
     ) -> Result<CallId, ChatError> {
-        let call = self.ringing_at(user)?;
-        if call.rings_until <= now {
-            return Err(ChatError::Conflict("the call is no longer ringing"));
+        self.settle(&party.user, now, log);
+        let call = self.ringing_at(party)?;
+        let (id, phase, device) = (call.id, call.phase, call.callee.device);
+        if phase == Phase::Connected && device == Some(party.device) {
+            return Ok(id);
         }
-        call.phase = Phase::Connected;
-        call.version += 1;
-        call.callee.device = Some(device);
-        tell(
-            call,
-            Recipient::Device(user.clone(), device),
-            Tell::Connected,
-            notices,
-        );
-        tell(call, one(&call.caller), Tell::Accepted, notices);
-        tell(
-            call,
-            Recipient::OtherDevices(user.clone(), device),
-            Tell::AnsweredElsewhere,
-            notices,
-        );
-        Ok(call.id)
+        check_ringing(phase)?;
+        self.connect(id, party.device, Change::Accepted, now, log);
+        Ok(id)
     }
 
-    /// Declines the call that rings at `user`.
+    /// Declines the call that rings at the party.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::Conflict`] when no call rings there.
+    /// As [`Self::accept`].
     pub fn reject(
         &mut self,
-        user: &UserId,
-        device: DeviceId,
-        notices: &mut Vec<Notice>,
+        party: &Party,
+        reason: Option<Arc<str>>,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
     ) -> Result<CallId, ChatError> {
-        let id = self.ringing_at(user)?.id;
-        self.finish(id, Outcome::Rejected, |call| {
-            tell(call, one(&call.caller), Tell::Rejected, notices);
-            tell(
-                call,
-                Recipient::OtherDevices(user.clone(), device),
-                Tell::DeclinedElsewhere,
-                notices,
-            );
-        });
+        self.settle(&party.user, now, log);
+        let call = self.ringing_at(party)?;
+        check_ringing(call.phase)?;
+        let id = call.id;
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.reason = reason;
+        }
+        self.finish(id, Change::Rejected(party.device), now, log);
         Ok(id)
     }
 
     /// Hangs up: the caller of a ringing call cancels it, its callee declines it, either ends a
-    /// connected one. `None` when the user is in no call.
+    /// connected one. `None` when there is nothing to end: it is over, or the user is in it with
+    /// another device.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::CallNotFound`] when the two have none.
     pub fn hang_up(
         &mut self,
-        user: &UserId,
-        device: DeviceId,
-        notices: &mut Vec<Notice>,
-    ) -> Option<CallId> {
-        let call = self.call_of(user)?;
-        let id = call.id;
-        match call.phase {
-            Phase::Ringing if call.callee.user == *user => {
-                return self.reject(user, device, notices).ok();
+        party: &Party,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Result<Option<CallId>, ChatError> {
+        self.settle(&party.user, now, log);
+        let (call, side) = self.locate(party)?;
+        let leg = call.leg(side);
+        let change = match (call.phase, side) {
+            (Phase::Ringing, Side::Caller) => Change::Cancelled,
+            (Phase::Ringing, Side::Callee) => Change::Rejected(party.device),
+            (Phase::Connected, _)
+                if leg.device == Some(party.device) || leg.gone_since.is_some() =>
+            {
+                Change::Ended(side)
             }
-            Phase::Ringing => self.finish(id, Outcome::Cancelled, |call| {
-                tell(call, all(&call.callee), Tell::Ended, notices);
-            }),
-            Phase::Connected => self.end(id, user, notices),
-            Phase::Over(_) => return None,
-        }
-        Some(id)
+            (Phase::Connected | Phase::Over(_), _) => return Ok(None),
+        };
+        let id = call.id;
+        self.finish(id, change, now, log);
+        Ok(Some(id))
     }
 
-    /// Notes that a device is disconnected.
+    /// Notes that a device is disconnected. If it is in a call, it has the grace to come back.
     pub fn gone(
         &mut self,
         user: &UserId,
         device: DeviceId,
-        rules: CallRules,
         now: Timestamp,
-    ) -> Gone {
-        let Some(leg) = self.leg_of(user) else {
-            return Gone::Unaffected;
-        };
-        if leg.device != Some(device) {
-            return Gone::Unaffected;
-        }
-        let since = *leg.gone_since.get_or_insert(now);
-        Gone::Until(after(since, rules.grace))
-    }
-
-    /// Notes that a user connected: a device whose place in a call is empty takes it, and one that
-    /// is being called rings.
-    pub fn back(&mut self, user: &UserId, device: DeviceId, notices: &mut Vec<Notice>) {
-        if let Some(leg) = self.leg_of(user)
-            && leg.gone_since.take().is_some()
-        {
-            leg.device = Some(device);
-        }
-        if let Some(call) = self.call_of(user)
-            && call.phase == Phase::Ringing
-            && call.callee.user == *user
-        {
-            tell(
-                call,
-                Recipient::Device(user.clone(), device),
-                Tell::Incoming,
-                notices,
-            );
-        }
-    }
-
-    /// Ends what is due: rings that nobody answered, and calls whose device stayed away. Whoever
-    /// calls it first ends a call; for everybody after, there is nothing to end.
-    pub fn expire(&mut self, rules: CallRules, now: Timestamp, notices: &mut Vec<Notice>) {
-        let due: Vec<_> = self
-            .calls
-            .values()
-            .filter_map(|call| due(call, rules, now))
-            .collect();
-        for (id, reason) in due {
-            match reason {
-                Due::Unanswered => self.finish(id, Outcome::NoAnswer, |call| {
-                    tell(call, one(&call.caller), Tell::NoAnswer, notices);
-                    tell(call, all(&call.callee), Tell::Missed, notices);
-                }),
-                Due::CallerAway => self.finish(id, Outcome::Cancelled, |call| {
-                    tell(call, all(&call.callee), Tell::Ended, notices);
-                }),
-                Due::Away(user) => self.end(id, &user, notices),
+        log: &mut Vec<Transition>,
+    ) {
+        self.settle(user, now, log);
+        match self.latest_mut(user) {
+            Some((call, side)) if call.is_live() && call.leg(side).device == Some(device) => {
+                call.leg_mut(side).gone_since.get_or_insert(now);
+            }
+            _ => {
+                self.parked.remove(&(user.clone(), device));
             }
         }
     }
 
-    fn end(&mut self, id: CallId, by: &UserId, notices: &mut Vec<Notice>) {
-        self.finish(id, Outcome::Ended, |call| {
-            let other = if call.caller.user == *by {
-                &call.callee
-            } else {
-                &call.caller
+    /// Notes that a user connected, and returns what the device has to be told: a device whose
+    /// place in a call is empty takes it, one that is known to replace the device in it too, and
+    /// one that is being called rings.
+    pub fn back(
+        &mut self,
+        user: &UserId,
+        device: DeviceId,
+        replaces: Option<DeviceId>,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Vec<Notice> {
+        self.settle(user, now, log);
+        let Some((call, side)) = self.latest_mut(user) else {
+            return Vec::new();
+        };
+        let leg = call.leg_mut(side);
+        let replaced = leg
+            .device
+            .filter(|was| leg.gone_since.is_some() || replaces == Some(*was));
+        let mut tell = None;
+        if let Some(was) = replaced {
+            let since = leg.gone_since.take().unwrap_or(Timestamp(i64::MIN));
+            leg.device = Some(device);
+            tell = call.missed(side, since);
+            let moved = self.parked.remove(&(user.clone(), was));
+            if let Some(moved) = moved {
+                self.parked.insert((user.clone(), device), moved);
+            }
+        } else if call.phase == Phase::Ringing && side == Side::Callee {
+            tell = Some(Tell::Incoming);
+        }
+        let Some(call) = self.latest_of(user) else {
+            return Vec::new();
+        };
+        tell.map(|tell| Notice {
+            call: call.id,
+            version: call.version,
+            to: Recipient::Device(user.clone(), device),
+            tell,
+        })
+        .into_iter()
+        .collect()
+    }
+
+    /// Ends what is due: rings that nobody answered, and calls whose device stayed away. Whoever
+    /// does it first ends a call; for everybody after, there is nothing to end.
+    pub fn expire(&mut self, now: Timestamp, log: &mut Vec<Transition>) {
+        let ids: Vec<_> = self.calls.keys().copied().collect();
+        for id in ids {
+            self.settle_call(id, now, log);
+        }
+    }
+
+    /// Decides whether a signal of the party may pass to its peer now; parks it if it may later.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] when too many wait already.
+    pub fn signal(
+        &mut self,
+        party: &Party,
+        signal: Signal,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) -> Result<Route, ChatError> {
+        self.settle(&party.user, now, log);
+        let slot = (party.user.clone(), party.device);
+        let Some((call, side)) = self.latest_mut(&party.user) else {
+            return self.park_early(party, signal, now, false);
+        };
+        let with_peer = call.leg(side.other()).user == party.peer;
+        let in_call = call.leg(side).device == Some(party.device);
+        match call.phase {
+            Phase::Over(_) => self.park_early(party, signal, now, with_peer),
+            _ if !with_peer => Ok(Route::Dropped),
+            Phase::Ringing => {
+                // What the callee wanted to tell before it was called was meant for another call.
+                let since = match side {
+                    Side::Caller => Timestamp(i64::MIN),
+                    Side::Callee => call.started_at,
+                };
+                self.park(party, signal, now, |parked| since <= parked.since)
+            }
+            Phase::Connected if !in_call => Ok(Route::Dropped),
+            Phase::Connected => {
+                let (id, device) = (call.id, call.leg(side.other()).device);
+                if side == Side::Callee && call.awaits_answer {
+                    match signal.kind() {
+                        SignalKind::Offer => return Ok(Route::Dropped),
+                        SignalKind::Answer => call.awaits_answer = false,
+                        SignalKind::Candidate => {}
+                    }
+                }
+                if let Some(parked) = self.parked.get_mut(&slot) {
+                    parked.queue(signal)?;
+                    return Ok(Route::Parked);
+                }
+                let Some((device, leg)) =
+                    device.zip(self.calls.get_mut(&id).map(|call| call.leg_mut(side)))
+                else {
+                    return Ok(Route::Dropped);
+                };
+                leg.n_signals += 1;
+                Ok(Route::Relay {
+                    call: id,
+                    to: (party.peer.clone(), device),
+                    place: leg.n_signals,
+                })
+            }
+        }
+    }
+
+    /// Returns what waits on one side of a connected call and may pass now.
+    #[must_use]
+    pub fn waiting(&self, id: CallId, side: Side) -> Option<Handed> {
+        let call = self
+            .call(id)
+            .filter(|call| call.phase == Phase::Connected)?;
+        let (from, to) = (call.leg(side), call.leg(side.other()));
+        let parked = self.parked.get(&(from.user.clone(), from.device?))?;
+        Some(Handed {
+            call: id,
+            from: from.user.clone(),
+            to: (to.user.clone(), to.device?),
+            first: from.n_signals + 1,
+            signals: parked.signals(),
+        })
+    }
+
+    /// Notes that what waited was passed on; what comes after it then passes at once.
+    pub fn handed(&mut self, handed: &Handed) {
+        let Some(call) = self.calls.get_mut(&handed.call) else {
+            return;
+        };
+        let Some(side) = call.side_of(&handed.from) else {
+            return;
+        };
+        let leg = call.leg_mut(side);
+        let (Some(device), true) = (leg.device, leg.n_signals + 1 == handed.first) else {
+            return;
+        };
+        let slot = (leg.user.clone(), device);
+        let Some(parked) = self.parked.get_mut(&slot) else {
+            return;
+        };
+        leg.n_signals += handed.signals.len() as u64;
+        parked.drop_first(handed.signals.len());
+        if parked.is_empty() {
+            self.parked.remove(&slot);
+        }
+    }
+
+    /// Without a call: what follows a call with the same peer belongs to that, unless an offer
+    /// begins something new.
+    fn park_early(
+        &mut self,
+        party: &Party,
+        signal: Signal,
+        now: Timestamp,
+        after_call: bool,
+    ) -> Result<Route, ChatError> {
+        let slot = (party.user.clone(), party.device);
+        let fresh = |parked: &Parked| now < parked.since.after(Parked::EARLY);
+        let offered = self
+            .parked
+            .get(&slot)
+            .is_some_and(|parked| parked.to == party.peer && fresh(parked) && parked.has_offer());
+        if after_call && signal.kind() != SignalKind::Offer && !offered {
+            return Ok(Route::Dropped);
+        }
+        self.park(party, signal, now, fresh)
+    }
+
+    /// Parks a signal with those before it that `keep` their worth.
+    fn park(
+        &mut self,
+        party: &Party,
+        signal: Signal,
+        now: Timestamp,
+        keep: impl Fn(&Parked) -> bool,
+    ) -> Result<Route, ChatError> {
+        let parked = self
+            .parked
+            .entry((party.user.clone(), party.device))
+            .or_insert_with(|| Parked::new(party.peer.clone(), now));
+        if parked.to != party.peer || !keep(parked) {
+            *parked = Parked::new(party.peer.clone(), now);
+        }
+        parked.park(signal)?;
+        Ok(Route::Parked)
+    }
+
+    fn connect(
+        &mut self,
+        id: CallId,
+        device: DeviceId,
+        change: Change,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        call.phase = Phase::Connected;
+        call.version += 1;
+        call.callee.device = Some(device);
+        call.answered_at = Some(now);
+        note(call, change, now, log);
+
+        // Only what the two devices in the call have for each other is left.
+        let call = &*call;
+        self.parked.retain(|(user, device), parked| {
+            let Some(side) = call.side_of(user) else {
+                return true;
             };
-            tell(call, one(other), Tell::Ended, notices);
+            let keeps = call.leg(side).device == Some(*device)
+                && call.side_of(&parked.to) == Some(side.other());
+            keeps
+                && (side == Side::Caller
+                    || (change == Change::Accepted && call.started_at <= parked.since))
         });
     }
 
-    /// The only way into [`Phase::Over`].
-    fn finish(&mut self, id: CallId, outcome: Outcome, announce: impl FnOnce(&Call)) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.is_live()) else {
+    /// The only way into [`Phase::Over`] for a call that was live.
+    fn finish(&mut self, id: CallId, change: Change, now: Timestamp, log: &mut Vec<Transition>) {
+        let Some((call, outcome)) = self.calls.get_mut(&id).zip(change.outcome()) else {
             return;
         };
+        if !call.is_live() {
+            return;
+        }
         call.phase = Phase::Over(outcome);
         call.version += 1;
-        announce(call);
-        for user in [&call.caller.user, &call.callee.user] {
-            self.occupied.remove(user);
+        call.ended_at = Some(now);
+        note(call, change, now, log);
+        let call = &*call;
+        self.parked
+            .retain(|(user, _), _| call.side_of(user).is_none());
+    }
+
+    fn settle(&mut self, user: &UserId, now: Timestamp, log: &mut Vec<Transition>) {
+        if let Some(id) = self.latest.get(user).copied() {
+            self.settle_call(id, now, log);
         }
     }
 
-    fn ringing_at(&mut self, user: &UserId) -> Result<&mut Call, ChatError> {
-        self.occupied
-            .get(user)
-            .and_then(|id| self.calls.get_mut(id))
-            .filter(|call| call.phase == Phase::Ringing && call.callee.user == *user)
-            .ok_or(ChatError::Conflict("the call is no longer ringing"))
-    }
-
-    fn leg_of(&mut self, user: &UserId) -> Option<&mut Leg> {
-        let call = self.calls.get_mut(self.occupied.get(user)?)?;
-        Some(if call.caller.user == *user {
-            &mut call.caller
-        } else {
-            &mut call.callee
-        })
-    }
-}
-
-enum Due {
-    Unanswered,
-    CallerAway,
-    Away(UserId),
-}
-
-fn due(call: &Call, rules: CallRules, now: Timestamp) -> Option<(CallId, Due)> {
-    let away = |leg: &Leg| {
-        leg.gone_since
-            .is_some_and(|since| after(since, rules.grace) <= now)
-    };
-    let reason = match call.phase {
-        Phase::Ringing if call.rings_until <= now => Due::Unanswered,
-        Phase::Ringing if away(&call.caller) => Due::CallerAway,
-        Phase::Connected => {
-            let leg = [&call.caller, &call.callee]
-                .into_iter()
-                .find(|leg| away(leg))?;
-            Due::Away(leg.user.clone())
+    fn settle_call(&mut self, id: CallId, now: Timestamp, log: &mut Vec<Transition>) {
+        if let Some((at, change)) = self.call(id).and_then(Call::deadline)
+            && at <= now
+        {
+            self.finish(id, change, now, log);
         }
-        Phase::Ringing | Phase::Over(_) => return None,
-    };
-    Some((call.id, reason))
-}
+    }
 
-fn busy(request: &Initiate) -> Notice {
-    Notice {
-        call: request.call,
-        version: 0,
-        to: Recipient::Device(request.caller.clone(), request.device),
-        tell: Tell::Busy,
+    fn latest_of(&self, user: &UserId) -> Option<&Call> {
+        self.calls.get(self.latest.get(user)?)
+    }
+
+    fn latest_mut(&mut self, user: &UserId) -> Option<(&mut Call, Side)> {
+        let call = self.calls.get_mut(self.latest.get(user)?)?;
+        let side = call.side_of(user)?;
+        Some((call, side))
+    }
+
+    fn locate(&self, party: &Party) -> Result<(&Call, Side), ChatError> {
+        let call = match party.call {
+            Some(id) => self.call(id),
+            None => self.latest_of(&party.user),
+        };
+        call.and_then(|call| Some((call, call.side_of(&party.user)?)))
+            .filter(|(call, side)| call.leg(side.other()).user == party.peer)
+            .ok_or(ChatError::CallNotFound)
+    }
+
+    fn ringing_at(&self, party: &Party) -> Result<&Call, ChatError> {
+        match self.locate(party)? {
+            (call, Side::Callee) => Ok(call),
+            (_, Side::Caller) => Err(ChatError::Forbidden("only who is called can do that")),
+        }
     }
 }
 
-fn tell(call: &Call, to: Recipient, tell: Tell, notices: &mut Vec<Notice>) {
-    notices.push(Notice {
-        call: call.id,
-        version: call.version,
-        to,
-        tell,
+const fn check_ringing(phase: Phase) -> Result<(), ChatError> {
+    match phase {
+        Phase::Ringing => Ok(()),
+        Phase::Connected => Err(ChatError::Conflict("the call was answered already")),
+        Phase::Over(_) => Err(ChatError::Conflict("the call is over")),
+    }
+}
+
+fn new_call(request: &Initiate, rules: CallRules, now: Timestamp, phase: Phase) -> Call {
+    let leg = |user: &UserId, device| Leg {
+        user: user.clone(),
+        device,
+        gone_since: None,
+        n_signals: 0,
+    };
+    Call {
+        id: request.call,
+        conversation: request.conversation,
+        kind: request.kind,
+        caller: leg(&request.caller, Some(request.device)),
+        callee: leg(&request.callee, None),
+        phase,
+        version: 1,
+        started_at: now,
+        rings_until: now.after(rules.ring),
+        grace: rules.grace,
+        answered_at: None,
+        ended_at: matches!(phase, Phase::Over(_)).then_some(now),
+        awaits_answer: false,
+        reason: None,
+    }
+}
+
+fn note(call: &Call, change: Change, at: Timestamp, log: &mut Vec<Transition>) {
+    log.push(Transition {
+        call: call.clone(),
+        change,
+        at,
     });
-}
-
-fn all(leg: &Leg) -> Recipient {
-    Recipient::AllDevices(leg.user.clone())
-}
-
-/// The device in the call, or all of the user's while there is none.
-fn one(leg: &Leg) -> Recipient {
-    match leg.device {
-        Some(device) => Recipient::Device(leg.user.clone(), device),
-        None => all(leg),
-    }
-}
-
-fn after(moment: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp(
-        moment
-            .0
-            .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
-    )
 }
