@@ -103,6 +103,11 @@ impl Metric {
         metrics::histogram!(self.name()).record(value);
     }
 
+    /// Adds a number of things to a histogram.
+    pub(crate) fn observe_count(self, count: usize) {
+        self.observe(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    }
+
     /// Sets a gauge.
     pub(crate) fn set(self, value: f64) {
         metrics::gauge!(self.name()).set(value);

@@ -65,6 +65,10 @@ pub struct Entry {
 
 /// What became of an [`Entry`].
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are the large one"
+)]
 pub enum Outcome {
     /// It is durable.
     Stored {

@@ -121,7 +121,7 @@ impl App {
             if let chat_domain::Subject::Booking(booking) = &conversation.subject
                 && let Some(booking) = self.store.find_booking(&caller.app.id, booking).await?
             {
-                window::check(limits, &booking, now())?;
+                window::check(*limits, &booking, now())?;
             }
         }
         self.write(caller, id, items, origin).await
@@ -155,14 +155,15 @@ impl App {
     }
 }
 
+/// Where messages went, and what became of each.
+type Results = (Arc<Conversation>, Vec<Result<Stored, ChatError>>);
+
 /// Takes the outcomes of one sender and one conversation apart.
 ///
 /// # Errors
 ///
 /// Returns the first failure when no message came far enough to know the conversation.
-pub(super) fn split(
-    outcomes: Vec<Result<Outcome, ChatError>>,
-) -> Result<(Arc<Conversation>, Vec<Result<Stored, ChatError>>), ChatError> {
+pub(super) fn split(outcomes: Vec<Result<Outcome, ChatError>>) -> Result<Results, ChatError> {
     let mut known = None;
     let results: Vec<_> = outcomes
         .into_iter()

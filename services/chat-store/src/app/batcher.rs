@@ -170,7 +170,7 @@ impl Writer {
             origins.resize(origins.len() + job.entries.len(), job.origin.clone());
             entries.append(&mut job.entries);
         }
-        Metric::AppendBatchSize.observe(entries.len() as f64);
+        Metric::AppendBatchSize.observe_count(entries.len());
 
         let mut answered = self.store(&entries, &origins).await;
         let mut outcomes = answered.outcomes.drain(..);

@@ -89,14 +89,12 @@ impl App {
             .store
             .find_unread(member.app, conversation, member.user)
             .await?;
-        match unread {
-            Some(unread) => Ok(unread),
-            // Only to tell a stranger from a wrong id.
-            None => {
-                self.existing(member.app, conversation).await?;
-                Err(ChatError::NotParticipant)
-            }
+        if let Some(unread) = unread {
+            return Ok(unread);
         }
+        // Only to tell a stranger from a wrong id.
+        self.existing(member.app, conversation).await?;
+        Err(ChatError::NotParticipant)
     }
 
     /// Returns the positions of conversations, for a gateway that looks for what it missed.
@@ -163,7 +161,7 @@ impl App {
                 return Err(ChatError::NotParticipant);
             }
             if let Some(limits) = &app.policy.time_window {
-                window::check(limits, booking, now())?;
+                window::check(*limits, booking, now())?;
             }
             self.store.add_user(&app.id, caller).await?;
         }

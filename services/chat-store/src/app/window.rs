@@ -8,7 +8,7 @@ const MINUTE_MS: i64 = 60_000;
 /// Refuses what lies outside `[start - before, end + after]` of a booking. One without a start has
 /// no window; one without an end ends when it starts.
 pub(super) fn check(
-    window: &TimeWindow,
+    window: TimeWindow,
     booking: &Booking,
     now: Timestamp,
 ) -> Result<(), ChatError> {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     fn at(minute: i64, booking: &Booking) -> Result<(), ChatError> {
-        check(&WINDOW, booking, Timestamp(minute * MINUTE_MS))
+        check(WINDOW, booking, Timestamp(minute * MINUTE_MS))
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
     fn the_wait_is_rounded_up() {
         let booking = booking(Some(1_000), None);
 
-        let early = check(&WINDOW, &booking, Timestamp(970 * MINUTE_MS - 1)).unwrap_err();
+        let early = check(WINDOW, &booking, Timestamp(970 * MINUTE_MS - 1)).unwrap_err();
 
         assert!(matches!(
             early,

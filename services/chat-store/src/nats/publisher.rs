@@ -53,7 +53,6 @@ struct Told {
 
 impl Publisher {
     /// Starts with room for `capacity` waiting transactions. The second value is the work to spawn.
-    #[must_use]
     pub fn new(
         client: Client,
         outbox: Arc<dyn Outbox>,

@@ -111,7 +111,10 @@ async fn append(app: &App, request: v1::AppendRequest) -> Result<v1::AppendReply
     let checked: Vec<Result<(), ChatError>> = request
         .items
         .into_iter()
-        .map(|item| Ok(items.push(new_message(item, max_chars)?)))
+        .map(|item| {
+            items.push(new_message(item, max_chars)?);
+            Ok(())
+        })
         .collect();
     if items.is_empty() {
         // What is wrong with all of them is wrong with the request.
@@ -155,9 +158,10 @@ fn new_message(item: v1::AppendItem, max_chars: usize) -> Result<NewMessage, Cha
         .transpose()?;
     let key = ClientKey::new(&item.key)?;
     Ok(NewMessage {
-        key: match item.key_is_clients {
-            true => Key::Clients(key),
-            false => Key::Made(item.key),
+        key: if item.key_is_clients {
+            Key::Clients(key)
+        } else {
+            Key::Made(item.key)
         },
         content: Content::new(
             MessageKind::parse(&item.kind)?,

@@ -46,14 +46,19 @@ impl PgError {
             return Class::Refused;
         };
         let sqlx::Error::Database(refusal) = error else {
-            return match error {
+            let unreachable = matches!(
+                error,
                 sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed => Class::Unavailable,
-                _ => Class::Refused,
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            );
+            return if unreachable {
+                Class::Unavailable
+            } else {
+                Class::Refused
             };
         };
         let code = refusal.code().unwrap_or_default();

@@ -116,13 +116,12 @@ impl Row {
         let status = self.status;
         let missing = || inconsistent("messages")("a stored message without a column");
         let id = entry.conversation.0;
-        let conversation = match seen.get(&id) {
-            Some(conversation) => Arc::clone(conversation),
-            None => {
-                let conversation = Arc::new(self.conversation(entry).ok_or_else(missing)??);
-                seen.insert(id, Arc::clone(&conversation));
-                conversation
-            }
+        let conversation = if let Some(conversation) = seen.get(&id) {
+            Arc::clone(conversation)
+        } else {
+            let conversation = Arc::new(self.conversation(entry).ok_or_else(missing)??);
+            seen.insert(id, Arc::clone(&conversation));
+            conversation
         };
         if status == 2 {
             return Ok(Outcome::KeyReused(conversation));

@@ -17,7 +17,7 @@ use chat_domain::{
     AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId, Receipt,
     SubjectId, User, UserId,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
     PgPool,
     migrate::Migrator,
@@ -66,11 +66,18 @@ impl Pg {
     ) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
-            // All of them at once: a login costs more than most requests, and must not be theirs.
+            // A login costs more than most requests, so the pool keeps them all and opens them now,
+            // not when a request waits for one.
             .min_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
+            .connect_lazy_with(options);
+        let logins = join_all((0..connections).map(|_| pool.acquire())).await;
+        // One is enough to go on: upkeep opens the others.
+        if logins.iter().all(Result::is_err)
+            && let Some(Err(error)) = logins.into_iter().next()
+        {
+            return Err(error);
+        }
         Ok(Self { pool })
     }
 

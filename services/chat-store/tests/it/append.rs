@@ -15,7 +15,10 @@ use crate::world::{Ear, World, keyed, new, send, send_many};
 fn assert_in_order(messages: &[Message]) {
     for (index, message) in messages.iter().enumerate() {
         assert_eq!(message.seq, Seq(index as u64 + 1));
-        assert_eq!(message.id.unix_ms(), message.created_at.0 as u64);
+        assert_eq!(
+            i64::try_from(message.id.unix_ms()).unwrap(),
+            message.created_at.0
+        );
     }
     for pair in messages.windows(2) {
         assert!(pair[0].created_at < pair[1].created_at);

@@ -80,7 +80,7 @@ fn append(
 }
 
 #[tokio::test]
-async fn every_request_is_answered() {
+async fn what_a_gateway_asks_is_answered() {
     let world = World::new().await;
     let store = world.store(Ear::deaf()).await;
     let (pair, conversation) = world.talk(&store).await;
@@ -138,6 +138,30 @@ async fn every_request_is_answered() {
         )
         .await
         .unwrap();
+
+    let head = v1::Head {
+        conversation_id: conversation.to_wire(),
+        last_seq: 2,
+    };
+    assert_eq!((appended.results.len(), appended.epoch), (2, epoch));
+    assert_eq!(
+        (&opened.heads, opened.complete, opened.epoch),
+        (&vec![head.clone()], true, epoch)
+    );
+    assert_eq!(found.conversation, appended.conversation);
+    assert_eq!((heads.heads, heads.epoch), (vec![head], epoch));
+    assert_eq!((range.messages.len(), range.epoch), (1, epoch));
+}
+
+#[tokio::test]
+async fn what_was_missed_is_synced_and_marked() {
+    let world = World::new().await;
+    let store = world.store(Ear::deaf()).await;
+    let (pair, conversation) = world.talk(&store).await;
+    send_many(&store, &pair.patient, conversation, 2).await;
+    let asked = Asked::new(&store).await;
+    let (app, id) = (world.id.as_str().to_owned(), conversation.to_string());
+
     let synced: v1::SyncReply = asked
         .ask(
             Rpc::Sync,
@@ -172,25 +196,11 @@ async fn every_request_is_answered() {
         .await
         .unwrap();
 
-    let head = v1::Head {
-        conversation_id: conversation.to_wire(),
-        last_seq: 2,
-    };
-    assert_eq!((appended.results.len(), appended.epoch), (2, epoch));
-    assert_eq!(
-        (&opened.heads, opened.complete, opened.epoch),
-        (&vec![head.clone()], true, epoch)
-    );
-    assert_eq!(found.conversation, appended.conversation);
-    assert_eq!((heads.heads, heads.epoch), (vec![head], epoch));
-    assert_eq!((range.messages.len(), range.epoch), (1, epoch));
     let missed = &synced.conversations[0];
     assert_eq!((missed.messages.len(), missed.more), (2, false));
     assert_eq!(received.message_ids.len(), 2);
-    assert_eq!(
-        store.unread(&pair.consultant, conversation).await.unwrap(),
-        0
-    );
+    let unread = store.unread(&pair.consultant, conversation).await;
+    assert_eq!(unread.unwrap(), 0);
 }
 
 #[tokio::test]
