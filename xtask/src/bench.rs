@@ -4,12 +4,14 @@ use anyhow::{Result, ensure};
 
 use crate::{
     cli::Args,
+    fetch::Source,
     places::Places,
     process::{self, Task},
     run_dir::Keep,
     servers::Durability,
     services::{self, Profile},
     system::{Options, System},
+    tied,
 };
 
 /// Builds everything optimised, starts the system and measures it.
@@ -25,7 +27,7 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
         keep: Keep::ThisRun,
         durability: Durability::Full,
         profile: Profile::Release,
-        install: false,
+        source: Source::Private,
     };
     let build = build(places)?;
     let system = System::start(&options, places, Some(build))?;
@@ -33,7 +35,7 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
     system.write_endpoints(&endpoints)?;
 
     let release = places.target.join("release");
-    let mut command = process::tied(release.join("loadtest"), None);
+    let mut command = tied::command(release.join("loadtest"), None);
     command.args(["bench", "--endpoints"]).arg(&endpoints);
     command
         .arg("--append-yardstick")

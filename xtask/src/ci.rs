@@ -20,7 +20,9 @@ pub(crate) fn command(args: Args, places: &Places) -> Result<bool> {
         cargo(places, &["fmt", "--all", "--check"])
     });
     check(&mut tally, "layers", || layers::check(&places.workspace));
-    check(&mut tally, "query data", || sqlx::run(places, true));
+    check(&mut tally, "query data", || {
+        sqlx::run(places, sqlx::Intent::Check)
+    });
     check(&mut tally, "lints", || {
         let lints = [
             "clippy",

@@ -9,6 +9,7 @@
 )]
 
 mod apps;
+mod apt;
 mod bench;
 mod ci;
 mod cli;
@@ -34,6 +35,7 @@ mod system;
 mod tail;
 mod tally;
 mod test;
+mod tied;
 mod token;
 mod up;
 mod user;
@@ -60,7 +62,7 @@ fn run() -> Result<bool> {
     let mut args = Args::of_process();
     let command = args.command().unwrap_or_default();
     if command == "tied" {
-        return process::become_tied(args).map(|()| true);
+        return tied::become_program(args).map(|()| true);
     }
     if command.is_empty() || command == "help" || args.wants_help(&command) {
         print!("{}", help::MANUAL);

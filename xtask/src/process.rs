@@ -1,14 +1,10 @@
 //! Child processes that never outlive xtask.
 //!
 //! Every child leads its own process group, so Ctrl-C reaches xtask alone and xtask decides the
-//! order in which things end. On Linux a child is also killed by the kernel when xtask dies without
-//! a chance to clean up: it starts as `xtask tied`, which asks for that and becomes the program.
-//! Nothing here restarts a child.
+//! order in which things end. Nothing here restarts a child.
 
 use std::{
-    ffi::OsStr,
     fs::File,
-    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, LazyLock, atomic::AtomicBool, atomic::Ordering},
@@ -17,8 +13,6 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
-
-use crate::{cli::Args, user::User};
 
 /// How often a wait looks again.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
@@ -48,65 +42,6 @@ pub(crate) fn watch_signals() -> Result<()> {
 /// Says whether somebody asked xtask to end.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// Returns a command for `program` that dies with xtask, in a process group of its own, as `user`.
-pub(crate) fn tied(program: impl AsRef<OsStr>, user: Option<User>) -> Command {
-    let mut command;
-    if cfg!(target_os = "linux") {
-        // The link names the running file even after cargo has put another one in its place.
-        command = Command::new("/proc/self/exe");
-        command.arg("tied").arg(std::process::id().to_string());
-        command.arg(user.map_or_else(|| "-".to_owned(), User::to_argument));
-        command.arg(program);
-    } else {
-        command = Command::new(program);
-        if let Some(user) = user {
-            command.uid(user.uid).gid(user.gid);
-        }
-    }
-    command.process_group(0).stdin(Stdio::null());
-    command
-}
-
-/// Becomes the program of a [`tied`] command: `PARENT USER PROGRAM ARGUMENTS..`.
-///
-/// # Errors
-///
-/// Returns only when the program could not be started.
-#[cfg(target_os = "linux")]
-pub(crate) fn become_tied(arguments: Args) -> Result<()> {
-    use rustix::{process, thread};
-
-    let arguments = arguments.all();
-    let [parent, user, program, rest @ ..] = arguments.as_slice() else {
-        bail!("`tied` is for xtask itself");
-    };
-    // Credentials first: changing them clears the signal.
-    if let Some(user) = User::from_argument(user) {
-        let (uid, gid) = (
-            process::Uid::from_raw(user.uid),
-            process::Gid::from_raw(user.gid),
-        );
-        thread::set_thread_groups(&[gid])?;
-        thread::set_thread_res_gid(gid, gid, gid)?;
-        thread::set_thread_res_uid(uid, uid, uid)?;
-    }
-    process::set_parent_process_death_signal(Some(Signal::TERM))?;
-    let alive = process::getppid()
-        .map(Pid::as_raw_nonzero)
-        .map(|pid| pid.to_string());
-    if alive.as_ref() != Some(parent) {
-        bail!("xtask is gone");
-    }
-    let error = Command::new(program).args(rest).exec();
-    Err(error).with_context(|| format!("cannot start {program}"))
-}
-
-/// See the Linux version; elsewhere nothing is started this way.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn become_tied(_arguments: Args) -> Result<()> {
-    bail!("`tied` is for xtask itself");
 }
 
 /// A server or service that runs beside xtask; dropped, it ends.

@@ -16,6 +16,7 @@ use crate::{
     ports::Ports,
     process::{self, Running, Task},
     run_dir::RunDir,
+    tied,
 };
 
 /// How long a service may take to start: it waits for its servers and, the store, for migrations.
@@ -91,7 +92,7 @@ pub(crate) fn conformance_server(mut args: Args, places: &Places) -> Result<()> 
 /// A cargo that works on this workspace and dies with xtask.
 pub(crate) fn cargo(places: &Places) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = process::tied(cargo, None);
+    let mut command = tied::command(cargo, None);
     command.current_dir(&places.workspace);
     command
 }
@@ -250,7 +251,7 @@ fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
         "{} is not built; leave out --no-build",
         program.display(),
     );
-    let mut command = process::tied(program, None);
+    let mut command = tied::command(program, None);
     command
         .env("NATS_URL", &shared.nats_url)
         .env("CHAT_APPS_FILE", &shared.apps_file)

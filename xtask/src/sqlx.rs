@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     cli::Args,
-    fetch,
+    fetch::{self, Source},
     find::Tool,
     places::Places,
     ports::Ports,
@@ -28,19 +28,32 @@ use crate::{
 /// The one crate with queries.
 const CRATE: &str = "services/chat-store";
 
+/// What to do when the data is not what the queries give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Rewrite it.
+    Write,
+    /// Fail.
+    Check,
+}
+
 /// Regenerates the data, or with `--check` compares it to what the queries and migrations give.
 ///
 /// # Errors
 ///
 /// When a query does not fit the schema or, with `--check`, the data is not up to date.
 pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
-    let check = args.flag("--check");
+    let intent = if args.flag("--check") {
+        Intent::Check
+    } else {
+        Intent::Write
+    };
     args.finish()?;
-    run(places, check)
+    run(places, intent)
 }
 
 /// See [`command`].
-pub(crate) fn run(places: &Places, check: bool) -> Result<()> {
+pub(crate) fn run(places: &Places, intent: Intent) -> Result<()> {
     let run = RunDir::open(places, Keep::ThisRun)?;
     let fresh = run.path.join("sqlx");
     fs::create_dir(&fresh)?;
@@ -53,7 +66,7 @@ pub(crate) fn run(places: &Places, check: bool) -> Result<()> {
         return Ok(());
     }
     ensure!(
-        !check,
+        intent == Intent::Write,
         "{} is not what the queries give: run `cargo xtask sqlx` and commit the result",
         committed.display(),
     );
@@ -70,7 +83,7 @@ pub(crate) fn run(places: &Places, check: bool) -> Result<()> {
 
 /// Compiles the crate against a database with its schema; the macros fill `fresh`.
 fn generate(places: &Places, run: &RunDir, fresh: &Path) -> Result<()> {
-    let programs = fetch::find_or_fetch(&[Tool::Postgres], places, false)?;
+    let programs = fetch::find_or_fetch(&[Tool::Postgres], places, Source::Private)?;
     let program = programs.first().context("no Postgres")?;
     let server = postgres::start(program, run, &mut Ports::new(), Durability::None)?;
     let psql = program.neighbour("psql");

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     apps::Apps,
     demo::{self, Demo},
-    endpoints, json,
+    endpoints,
+    fetch::Source,
+    json,
     places::Places,
     ports::{self, Ports},
     process::Running,
@@ -33,8 +35,8 @@ pub(crate) struct Options {
     pub(crate) keep: Keep,
     pub(crate) durability: Durability,
     pub(crate) profile: Profile,
-    /// Install missing servers with the system's package manager.
-    pub(crate) install: bool,
+    /// Where missing servers come from.
+    pub(crate) source: Source,
 }
 
 /// A running system; dropped, it ends in order.
@@ -66,7 +68,7 @@ impl System {
         let port = options.port.map_or_else(|| free.take(), Ok)?;
         let addresses = ports::public(port)?;
         let run = RunDir::open(places, options.keep)?;
-        let programs = Programs::get(places, options.install)?;
+        let programs = Programs::get(places, options.source)?;
         let servers = Servers::start(&programs, &run, &mut free, options.durability)?;
         if let Some(mut build) = build {
             let status = build.wait()?;

@@ -1,6 +1,7 @@
 //! Counts passed and failed tests in what test runners print about themselves.
 //!
-//! Reads summaries only: a test that prints the word "passed" changes nothing.
+//! Reads summaries only, and only where runners begin a line with them: they indent what a failed test
+//! has printed, which may be the summary of another runner.
 
 /// How many tests passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,30 +20,28 @@ impl Tally {
     /// Adds what one line of a runner's output says, if it is a summary.
     pub(crate) fn read(&mut self, line: &str) {
         let line = without_colors(line);
-        let words: Vec<_> = line.split_whitespace().collect();
-        match *words.as_slice() {
-            // cargo test: `test result: ok. 5 passed; 0 failed; 0 ignored; ..`
-            // nextest: `Summary [ 0.1s] 4 tests run: 2 passed (1 slow), 1 failed, 1 timed out, ..`
-            ["test", "result:", ..] | ["Summary", ..] => {
-                for pair in words.windows(2) {
-                    if let [count, what] = pair
-                        && let Ok(count) = count.parse()
-                    {
-                        self.count(what.trim_end_matches([',', ';']), count);
-                    }
+        // cargo test: `test result: ok. 5 passed; 0 failed; 0 ignored; ..`
+        // nextest: `   Summary [ 0.1s] 4 tests run: 2 passed (1 slow), 1 failed, 1 timed out, ..`
+        if line.starts_with("test result: ") || line.trim_start().starts_with("Summary [") {
+            let words: Vec<_> = line.split_whitespace().collect();
+            for pair in words.windows(2) {
+                if let [count, what] = pair {
+                    self.count(count, what.trim_end_matches([',', ';']));
                 }
             }
-            // node --test: `# pass 5` or, on a terminal, `ℹ pass 5`
-            ["#" | "ℹ", what, count] => {
-                if let Ok(count) = count.parse() {
-                    self.count(what, count);
-                }
-            }
-            _ => {}
+        }
+        // node --test: `# pass 5` or, on a terminal, `ℹ pass 5`
+        if let Some(rest) = line.strip_prefix("# ").or_else(|| line.strip_prefix("ℹ "))
+            && let Some((what, count)) = rest.split_once(' ')
+        {
+            self.count(count.trim_end(), what);
         }
     }
 
-    fn count(&mut self, what: &str, count: u64) {
+    fn count(&mut self, count: &str, what: &str) {
+        let Ok(count) = count.parse::<u64>() else {
+            return;
+        };
         match what {
             "passed" | "pass" => self.passed += count,
             // "timed" out; a "cancelled" test of node was cut off by its deadline or its parent.

@@ -13,6 +13,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     cli::Args,
+    fetch::Source,
     node,
     places::Places,
     process::{self, Task},
@@ -21,6 +22,7 @@ use crate::{
     services::{self, Profile},
     system::{Options, System},
     tally::Tally,
+    tied,
 };
 
 /// How long output may still come from a runner that has ended, through what it left running.
@@ -54,7 +56,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         keep: Keep::ThisRun,
         durability: Durability::None,
         profile: Profile::Dev,
-        install: false,
+        source: Source::Private,
     };
     let build = build(places)?;
     let system = System::start(&options, places, Some(build))?;
@@ -114,7 +116,7 @@ fn clients(places: &Places) -> Result<Command> {
     let folder = places.workspace.join("tests/clients");
     let path = node::path(places)?;
     let npm = |arguments: &[&str]| {
-        let mut command = process::tied("npm", None);
+        let mut command = tied::command("npm", None);
         command
             .args(arguments)
             .current_dir(&folder)

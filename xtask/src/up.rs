@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     cli::Args,
     demo, endpoints,
+    fetch::Source,
     places::Places,
     ports::Ports,
     process::{self, Running},
@@ -34,7 +35,7 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
         } else {
             Profile::Dev
         },
-        install: args.flag("--system"),
+        source: source(&mut args),
     };
     let no_build = args.flag("--no-build");
     let file = args.path("--endpoints")?;
@@ -69,13 +70,13 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
 pub(crate) fn servers(mut args: Args, places: &Places) -> Result<()> {
     let keep = keep(&mut args);
     let durability = durability(&mut args);
-    let install = args.flag("--system");
+    let source = source(&mut args);
     let file = args.path("--endpoints")?;
     args.finish()?;
 
     forget(file.as_deref())?;
     let run = RunDir::open(places, keep)?;
-    let programs = Programs::get(places, install)?;
+    let programs = Programs::get(places, source)?;
     let mut servers = Servers::start(&programs, &run, &mut Ports::new(), durability)?;
     println!("DATABASE_URL={}", servers.postgres.url);
     println!("NATS_URL={}", servers.nats.url);
@@ -93,6 +94,14 @@ fn keep(args: &mut Args) -> Keep {
         Keep::ThisRun
     } else {
         Keep::Forever
+    }
+}
+
+fn source(args: &mut Args) -> Source {
+    if args.flag("--system") {
+        Source::System
+    } else {
+        Source::Private
     }
 }
 

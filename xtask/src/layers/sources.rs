@@ -75,7 +75,7 @@ pub(super) fn check(
     }
     let in_service = relative.starts_with("services");
     if let Some(own) = modules.first().filter(|_| in_service)
-        && !(modules.len() == 1 && KNOW_ALL.contains(&own.as_str()))
+        && !KNOW_ALL.contains(&own.as_str())
     {
         let code = scan::code(without_tests, Strings::Blanked);
         for (line, named) in scan::root_modules(&code, modules.len()) {

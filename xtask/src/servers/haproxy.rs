@@ -6,12 +6,7 @@ use anyhow::Result;
 use rustix::process::{Resource, Signal};
 
 use super::{PATIENCE, answers};
-use crate::{
-    find::Program,
-    places::Places,
-    process::{self, Running},
-    run_dir::RunDir,
-};
+use crate::{find::Program, places::Places, process::Running, run_dir::RunDir, tied};
 
 /// More is not needed on one machine.
 const MOST_CONNECTIONS: u64 = 20_000;
@@ -47,7 +42,7 @@ pub(crate) fn start(
     )?;
     let bind: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
 
-    let mut command = process::tied(&program.path, None);
+    let mut command = tied::command(&program.path, None);
     program.prepare(&mut command);
     command.arg("-db");
     command

@@ -17,7 +17,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    fetch,
+    fetch::{self, Source},
     find::{Program, Tool},
     places::Places,
     ports::Ports,
@@ -52,8 +52,8 @@ impl Programs {
     /// # Errors
     ///
     /// Says which are missing and how to get them.
-    pub(crate) fn get(places: &Places, install: bool) -> Result<Self> {
-        let programs = fetch::find_or_fetch(&Tool::SERVERS, places, install)?;
+    pub(crate) fn get(places: &Places, source: Source) -> Result<Self> {
+        let programs = fetch::find_or_fetch(&Tool::SERVERS, places, source)?;
         match <[Program; 4]>::try_from(programs) {
             Ok([postgres, nats, redis, haproxy]) => Ok(Self {
                 postgres,

@@ -6,12 +6,7 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use super::{PATIENCE, Server, answers, data_dir};
-use crate::{
-    find::Program,
-    ports::Ports,
-    process::{self, Running},
-    run_dir::RunDir,
-};
+use crate::{find::Program, ports::Ports, process::Running, run_dir::RunDir, tied};
 
 /// Starts NATS and waits until it is healthy, JetStream included.
 pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Result<Server> {
@@ -28,7 +23,7 @@ pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Resul
         ),
     )?;
 
-    let mut command = process::tied(&program.path, None);
+    let mut command = tied::command(&program.path, None);
     program.prepare(&mut command).arg("--config").arg(&config);
     let mut running = Running::start("nats", command, &run.log("nats"), Signal::TERM)?;
     running.wait_until(PATIENCE, || {

@@ -16,7 +16,7 @@ use crate::{
     ports::Ports,
     process::{self, Running},
     run_dir::RunDir,
-    secret,
+    secret, tied,
     user::User,
 };
 
@@ -50,7 +50,7 @@ pub(crate) fn start(
     check_version(program, &data)?;
 
     let port = ports.take()?;
-    let mut command = process::tied(&program.path, user);
+    let mut command = tied::command(&program.path, user);
     program.prepare(&mut command).arg("-D").arg(&data);
     let socket_dir = if home.as_os_str().len() > LONGEST_SOCKET_DIR {
         String::new()
@@ -136,7 +136,7 @@ fn create(
 }
 
 fn quiet(program: &Program, user: Option<User>) -> Command {
-    let mut command = process::tied(&program.path, user);
+    let mut command = tied::command(&program.path, user);
     program.prepare(&mut command);
     command
 }

@@ -4,19 +4,14 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use super::{PATIENCE, Server, answers, data_dir};
-use crate::{
-    find::Program,
-    ports::Ports,
-    process::{self, Running},
-    run_dir::RunDir,
-};
+use crate::{find::Program, ports::Ports, process::Running, run_dir::RunDir, tied};
 
 /// Starts Redis and waits until it has loaded its data.
 pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Result<Server> {
     let port = ports.take()?;
     let folder = data_dir(run, "redis")?;
 
-    let mut command = process::tied(&program.path, None);
+    let mut command = tied::command(&program.path, None);
     program.prepare(&mut command);
     for (name, value) in [
         ("--port", port.to_string().as_str()),
