@@ -23,4 +23,3 @@ pub mod nats;
 pub mod pg;
 pub mod ports;
 pub mod wiring;
-mod worker;

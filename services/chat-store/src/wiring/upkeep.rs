@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How often partitions are looked after; there are weeks of them ahead.
-const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
 /// How often overdue batches are looked for. With the second that their writer has, a batch is told
 /// again at most two seconds after its commit.
@@ -27,7 +27,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Creates the partitions of the coming weeks, until `soft`.
-pub(crate) async fn keep_partitions(pg: Pg, soft: CancellationToken) {
+pub(super) async fn keep_partitions(pg: Pg, soft: CancellationToken) {
     let mut ticks = Ticks::new(PARTITIONS_EVERY, soft);
     while ticks.next().await {
         match pg.create_partitions().await {
@@ -39,7 +39,7 @@ pub(crate) async fn keep_partitions(pg: Pg, soft: CancellationToken) {
 }
 
 /// Tells what others left untold, until `soft`.
-pub(crate) async fn keep_sweeping(pg: Pg, events: Arc<dyn Events>, soft: CancellationToken) {
+pub(super) async fn keep_sweeping(pg: Pg, events: Arc<dyn Events>, soft: CancellationToken) {
     let mut ticks = Ticks::new(SWEEP_EVERY, soft);
     while ticks.next().await {
         match sweep_outbox(&pg, &pg, events.as_ref()).await {
@@ -51,7 +51,7 @@ pub(crate) async fn keep_sweeping(pg: Pg, events: Arc<dyn Events>, soft: Cancell
 }
 
 /// Mirrors the state of Postgres into `health`, and the age of the outbox into its metric.
-pub(crate) async fn keep_watching(pg: Pg, health: DependencyHealth, soft: CancellationToken) {
+pub(super) async fn keep_watching(pg: Pg, health: DependencyHealth, soft: CancellationToken) {
     let mut ticks = Ticks::new(PING_EVERY, soft);
     while ticks.next().await {
         match pg.age_seconds().await {

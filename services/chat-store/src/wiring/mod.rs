@@ -1,4 +1,6 @@
-//! Puts the service together: the one file that knows all its parts.
+//! Puts the service together: the one module that knows all its parts.
+
+mod upkeep;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +14,6 @@ use crate::{
     metrics::Metric,
     nats::{Publisher, Server},
     pg::Pg,
-    worker,
 };
 
 /// The longest pause between two attempts to reach Postgres.
@@ -69,11 +70,11 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
     lifecycle.spawn(
         "partitions",
-        worker::keep_partitions(pg.clone(), soft.clone()),
+        upkeep::keep_partitions(pg.clone(), soft.clone()),
     );
-    let sweeping = worker::keep_sweeping(pg.clone(), publisher, soft.clone());
+    let sweeping = upkeep::keep_sweeping(pg.clone(), publisher, soft.clone());
     lifecycle.spawn("sweeper", sweeping);
-    lifecycle.spawn("postgres health", worker::keep_watching(pg, postgres, soft));
+    lifecycle.spawn("postgres health", upkeep::keep_watching(pg, postgres, soft));
     Ok(())
 }
 
