@@ -3,61 +3,18 @@
 //! Whoever looks at a call first ends it if that is due, so what anybody sees never depends on how
 //! late somebody else looked.
 
+mod request;
+mod signalling;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    Call, CallId, CallKind, Change, DeviceId, Handed, Leg, Notice, Outcome, Parked, Phase,
-    Recipient, Route, Side, Signal, SignalKind, Tell, Transition,
+    Call, CallId, Change, DeviceId, Leg, Notice, Outcome, Parked, Phase, Recipient, Side, Tell,
+    Transition,
 };
-use crate::{ChatError, ConversationId, Timestamp, UserId};
+use crate::{ChatError, Timestamp, UserId};
 
-/// What an app may set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallRules {
-    /// How long a call rings.
-    pub ring: Duration,
-    /// How long a device in a call may be gone.
-    pub grace: Duration,
-}
-
-/// A request to call somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "plain fields")]
-pub struct Initiate {
-    /// The id of the call, if it becomes one.
-    pub call: CallId,
-    pub caller: UserId,
-    pub device: DeviceId,
-    pub callee: UserId,
-    pub conversation: ConversationId,
-    pub kind: CallKind,
-}
-
-/// Somebody who wants something of a call with somebody else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Party {
-    /// Who it is.
-    pub user: UserId,
-    /// On which device.
-    pub device: DeviceId,
-    /// The other side.
-    pub peer: UserId,
-    /// Which call, if the client says so; else the latest of the two.
-    pub call: Option<CallId>,
-}
-
-/// What became of a request to call somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ringing {
-    /// A new call rings.
-    New(CallId),
-    /// The two are in it already: the same call, the same deadline.
-    Already(CallId),
-    /// Both called each other: the first call is connected.
-    Merged(CallId),
-    /// One of the two is in another call: this one, which is recorded, is over.
-    Busy(CallId),
-}
+pub use request::{CallRules, Initiate, Party, Ringing};
 
 /// Every live call, and those that are over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -346,145 +303,6 @@ impl Switchboard {
         for id in ids {
             self.settle_call(id, now, log);
         }
-    }
-
-    /// Decides whether a signal of the party may pass to its peer now; parks it if it may later.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`ChatError::TooLarge`] when too many wait already.
-    pub fn signal(
-        &mut self,
-        party: &Party,
-        signal: Signal,
-        now: Timestamp,
-        log: &mut Vec<Transition>,
-    ) -> Result<Route, ChatError> {
-        self.settle(&party.user, now, log);
-        let slot = (party.user.clone(), party.device);
-        let Some((call, side)) = self.latest_mut(&party.user) else {
-            return self.park_early(party, signal, now, false);
-        };
-        let with_peer = call.leg(side.other()).user == party.peer;
-        let in_call = call.leg(side).device == Some(party.device);
-        match call.phase {
-            Phase::Over(_) => self.park_early(party, signal, now, with_peer),
-            _ if !with_peer => Ok(Route::Dropped),
-            Phase::Ringing => {
-                // What the callee wanted to tell before it was called was meant for another call.
-                let since = match side {
-                    Side::Caller => Timestamp(i64::MIN),
-                    Side::Callee => call.started_at,
-                };
-                self.park(party, signal, now, |parked| since <= parked.since)
-            }
-            Phase::Connected if !in_call => Ok(Route::Dropped),
-            Phase::Connected => {
-                let (id, device) = (call.id, call.leg(side.other()).device);
-                if side == Side::Callee && call.awaits_answer {
-                    match signal.kind() {
-                        SignalKind::Offer => return Ok(Route::Dropped),
-                        SignalKind::Answer => call.awaits_answer = false,
-                        SignalKind::Candidate => {}
-                    }
-                }
-                if let Some(parked) = self.parked.get_mut(&slot) {
-                    parked.queue(signal)?;
-                    return Ok(Route::Parked);
-                }
-                let Some((device, leg)) =
-                    device.zip(self.calls.get_mut(&id).map(|call| call.leg_mut(side)))
-                else {
-                    return Ok(Route::Dropped);
-                };
-                leg.n_signals += 1;
-                Ok(Route::Relay {
-                    call: id,
-                    to: (party.peer.clone(), device),
-                    place: leg.n_signals,
-                })
-            }
-        }
-    }
-
-    /// Returns what waits on one side of a connected call and may pass now.
-    #[must_use]
-    pub fn waiting(&self, id: CallId, side: Side) -> Option<Handed> {
-        let call = self
-            .call(id)
-            .filter(|call| call.phase == Phase::Connected)?;
-        let (from, to) = (call.leg(side), call.leg(side.other()));
-        let parked = self.parked.get(&(from.user.clone(), from.device?))?;
-        Some(Handed {
-            call: id,
-            from: from.user.clone(),
-            to: (to.user.clone(), to.device?),
-            first: from.n_signals + 1,
-            signals: parked.signals(),
-        })
-    }
-
-    /// Notes that what waited was passed on; what comes after it then passes at once.
-    pub fn handed(&mut self, handed: &Handed) {
-        let Some(call) = self.calls.get_mut(&handed.call) else {
-            return;
-        };
-        let Some(side) = call.side_of(&handed.from) else {
-            return;
-        };
-        let leg = call.leg_mut(side);
-        let (Some(device), true) = (leg.device, leg.n_signals + 1 == handed.first) else {
-            return;
-        };
-        let slot = (leg.user.clone(), device);
-        let Some(parked) = self.parked.get_mut(&slot) else {
-            return;
-        };
-        leg.n_signals += handed.signals.len() as u64;
-        parked.drop_first(handed.signals.len());
-        if parked.is_empty() {
-            self.parked.remove(&slot);
-        }
-    }
-
-    /// Without a call: what follows a call with the same peer belongs to that, unless an offer
-    /// begins something new.
-    fn park_early(
-        &mut self,
-        party: &Party,
-        signal: Signal,
-        now: Timestamp,
-        after_call: bool,
-    ) -> Result<Route, ChatError> {
-        let slot = (party.user.clone(), party.device);
-        let fresh = |parked: &Parked| now < parked.since.after(Parked::EARLY);
-        let offered = self
-            .parked
-            .get(&slot)
-            .is_some_and(|parked| parked.to == party.peer && fresh(parked) && parked.has_offer());
-        if after_call && signal.kind() != SignalKind::Offer && !offered {
-            return Ok(Route::Dropped);
-        }
-        self.park(party, signal, now, fresh)
-    }
-
-    /// Parks a signal with those before it that `keep` their worth.
-    fn park(
-        &mut self,
-        party: &Party,
-        signal: Signal,
-        now: Timestamp,
-        keep: impl Fn(&Parked) -> bool,
-    ) -> Result<Route, ChatError> {
-        let parked = self
-            .parked
-            .entry((party.user.clone(), party.device))
-            .or_insert_with(|| Parked::new(party.peer.clone(), now));
-        if parked.to != party.peer || !keep(parked) {
-            *parked = Parked::new(party.peer.clone(), now);
-        }
-        parked.park(signal)?;
-        Ok(Route::Parked)
     }
 
     fn connect(
