@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
-    body::{self, HttpBody as _},
+    body::{Body, Bytes, HttpBody as _},
     extract::{self, FromRequest, FromRequestParts, Request},
 };
 use chat_domain::ChatError;
@@ -14,7 +14,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE},
     request::Parts,
 };
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt as _;
 use serde_json::{Map, Value};
 
 use super::error::RestError;
@@ -23,6 +23,9 @@ use super::error::RestError;
 const MAX_BODY: usize = 1_000_000;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of a longer one is read and forgotten, in bytes, and for how long.
+const MAX_DISCARDED: usize = 32_000_000;
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The fields of a request, and what turned out to be wrong with them.
 #[derive(Debug, Default)]
@@ -171,15 +174,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
                 "Content-Type must be application/json",
             ));
         }
-        // What says that it is too long is not read at all.
-        if request.body().size_hint().lower() > MAX_BODY as u64 {
-            return Err(too_large());
-        }
-        let reading = body::to_bytes(request.into_body(), MAX_BODY);
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, reading)
-            .await
-            .map_err(|_| RestError::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?
-            .map_err(|error| unreadable(&error))?;
+        let bytes = read(request.into_body()).await?;
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(values)) => Ok(Self(Fields::new(values))),
             Ok(_) => Err(RestError::invalid(vec![
@@ -200,14 +195,44 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
     is_json && !headers.contains_key(CONTENT_ENCODING)
 }
 
-fn unreadable(error: &axum::Error) -> RestError {
-    let too_long = std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<LengthLimitError>())
-        .is_some();
-    if too_long {
-        too_large()
-    } else {
-        RestError::invalid(vec!["the body could not be read".to_owned()])
+/// Reads a body. Of one that is too long, reads on for a moment and forgets it: the answer to a
+/// client that still sends would be lost with its connection.
+async fn read(mut body: Body) -> Result<Vec<u8>, RestError> {
+    if body.size_hint().lower() <= MAX_BODY as u64 {
+        let read = tokio::time::timeout(BODY_TIMEOUT, collect(&mut body))
+            .await
+            .map_err(|_| RestError::new(StatusCode::REQUEST_TIMEOUT, "The body took too long"))?
+            .map_err(|_| RestError::invalid(vec!["the body could not be read".to_owned()]))?;
+        if let Some(bytes) = read {
+            return Ok(bytes);
+        }
+    }
+    // However it ends, the answer is the same.
+    let _ = tokio::time::timeout(LINGER, discard(&mut body)).await;
+    Err(too_large())
+}
+
+/// Returns the bytes of a body, or `None` at the first that is too many.
+async fn collect(body: &mut Body) -> Result<Option<Vec<u8>>, axum::Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        if MAX_BODY < bytes.len() + data.len() {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes))
+}
+
+async fn discard(body: &mut Body) {
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await
+        && 0 < left
+    {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 
