@@ -16,7 +16,7 @@ use crate::{ChatError, Timestamp, UserId};
 
 pub use request::{CallRules, Initiate, Party, Ringing};
 
-/// Every live call, and those that are over.
+/// Every live call, and those that were over a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Switchboard {
     calls: BTreeMap<CallId, Call>,
@@ -26,6 +26,9 @@ pub struct Switchboard {
 }
 
 impl Switchboard {
+    /// How long a call that is over is remembered, so that whoever is late gets an exact answer.
+    pub const KEEP: Duration = Duration::from_mins(2);
+
     /// Returns a call, live or over.
     #[must_use]
     pub fn call(&self, id: CallId) -> Option<&Call> {
@@ -297,12 +300,16 @@ impl Switchboard {
     }
 
     /// Ends what is due: rings that nobody answered, and calls whose device stayed away. Whoever
-    /// does it first ends a call; for everybody after, there is nothing to end.
+    /// does it first ends a call; for everybody after, there is nothing to end. Forgets what was over
+    /// for [`Self::KEEP`].
     pub fn expire(&mut self, now: Timestamp, log: &mut Vec<Transition>) {
         let ids: Vec<_> = self.calls.keys().copied().collect();
         for id in ids {
             self.settle_call(id, now, log);
         }
+        let is_kept = |call: &Call| call.ended_at.is_none_or(|at| now < at.after(Self::KEEP));
+        self.calls.retain(|_, call| is_kept(call));
+        self.latest.retain(|_, id| self.calls.contains_key(id));
     }
 
     fn connect(
