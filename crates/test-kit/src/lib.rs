@@ -5,6 +5,7 @@
 //! | a database of one's own, migrated | [`postgres::Database`] |
 //! | the broker of the test run | [`nats::connect`] |
 //! | a broker that can be stopped, or that nobody else uses | [`nats::Server`] |
+//! | keys of one's own in Redis | [`redis::Namespace`] |
 //! | to wait for something that happens soon | [`eventually`] |
 //!
 //! The servers come from the environment that `cargo xtask test` sets: `DATABASE_URL` is an address
@@ -17,5 +18,6 @@
 mod eventually;
 pub mod nats;
 pub mod postgres;
+pub mod redis;
 
 pub use eventually::eventually;
