@@ -22,4 +22,6 @@ pub mod metrics;
 pub mod nats;
 pub mod pg;
 pub mod ports;
+pub mod ports_calls;
+pub mod redis;
 pub mod wiring;

@@ -5,6 +5,7 @@
 mod append_message;
 mod batcher;
 mod caller;
+pub mod calls;
 mod list_messages;
 mod open_conversation;
 mod open_session;

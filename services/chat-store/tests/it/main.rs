@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod append;
+mod calls_log;
+mod calls_race;
+mod calls_state;
+mod calls_subject;
 mod conversations;
 mod directory;
 mod history;

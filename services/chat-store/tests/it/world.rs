@@ -66,7 +66,12 @@ impl World {
     }
 
     pub(crate) async fn pg(&self) -> Pg {
-        let pg = Pg::connect(self.database.url(), 12).await.unwrap();
+        self.pg_of(12).await
+    }
+
+    /// With that many connections; each is a login.
+    pub(crate) async fn pg_of(&self, connections: u32) -> Pg {
+        let pg = Pg::connect(self.database.url(), connections).await.unwrap();
         pg.create_partitions().await.unwrap();
         pg
     }

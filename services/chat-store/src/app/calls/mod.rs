@@ -1,0 +1,247 @@
+//! Calls between two users of a conversation.
+//!
+//! Requests are decided by the shared state alone ([`CallState`]) and answered at once; what follows
+//! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Media never
+//! passes here.
+
+mod record;
+mod sweep;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chat_domain::{
+    AppId, ChatError, ConversationId, UserId,
+    call::{
+        Call, CallId, CallKind, CallRules, DeviceId, GatewayId, Initiate, Notice, Party, Ringing,
+        Route, Signal,
+    },
+};
+use uuid::Uuid;
+
+pub use record::Recorder;
+pub use sweep::{reconcile, sweep};
+
+use super::Member;
+use crate::{
+    ports::Store,
+    ports_calls::{CallHistory, CallState},
+};
+
+/// Missed calls that are told at one connect.
+const MAX_MISSED: u32 = 50;
+
+/// What a connecting device has to know of calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// What happens or happened while the user was away, and the call it is about.
+    pub notices: Vec<(Notice, Call)>,
+    /// The calls that the user missed and hears of for the first time, oldest first.
+    pub missed: Vec<Call>,
+}
+
+/// The use cases of calls. A clone is the same.
+#[derive(Clone)]
+pub struct Calls {
+    state: Arc<dyn CallState>,
+    history: Arc<dyn CallHistory>,
+    store: Arc<dyn Store>,
+    rules: Arc<HashMap<AppId, CallRules>>,
+}
+
+impl Calls {
+    /// What holds for apps that say nothing else.
+    pub const DEFAULT_RULES: CallRules = CallRules {
+        ring: Duration::from_secs(45),
+        grace: Duration::from_secs(10),
+    };
+    /// The longest reason that is kept, in characters.
+    pub const MAX_REASON: usize = 200;
+
+    /// Puts the use cases on their ports; apps without `rules` of their own get
+    /// [`Self::DEFAULT_RULES`].
+    #[must_use]
+    pub fn new(
+        state: Arc<dyn CallState>,
+        history: Arc<dyn CallHistory>,
+        store: Arc<dyn Store>,
+        rules: HashMap<AppId, CallRules>,
+    ) -> Self {
+        Self {
+            state,
+            history,
+            store,
+            rules: Arc::new(rules),
+        }
+    }
+
+    /// Calls `callee`, who must be the other participant of the conversation.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::ConversationNotFound`], [`ChatError::NotParticipant`],
+    /// [`ChatError::Forbidden`] for another callee, [`ChatError::Malformed`] for oneself, and
+    /// [`ChatError::Unavailable`] while the state is.
+    pub async fn initiate(
+        &self,
+        caller: Member<'_>,
+        device: DeviceId,
+        callee: &UserId,
+        conversation: ConversationId,
+        kind: CallKind,
+    ) -> Result<Ringing, ChatError> {
+        if caller.user == callee {
+            return Err(ChatError::Malformed("nobody can call themselves"));
+        }
+        let found = self
+            .store
+            .find_conversation(caller.app, conversation)
+            .await?;
+        let found = found.ok_or(ChatError::ConversationNotFound)?;
+        let peer = found
+            .peer_of(caller.user)
+            .ok_or(ChatError::NotParticipant)?;
+        if peer.user != *callee {
+            return Err(ChatError::Forbidden(
+                "toUserId takes no part in the conversation",
+            ));
+        }
+        let request = Initiate {
+            call: CallId(Uuid::now_v7()),
+            caller: caller.user.clone(),
+            device,
+            callee: callee.clone(),
+            conversation,
+            kind,
+        };
+        let rules = self.rules.get(caller.app).copied();
+        let rules = rules.unwrap_or(Self::DEFAULT_RULES);
+        self.state.initiate(caller.app, &request, rules).await
+    }
+
+    /// Accepts the call that rings at the party.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::CallNotFound`] when the two have none, [`ChatError::Forbidden`] for its
+    /// caller, and [`ChatError::Conflict`] when it is over or another device was faster.
+    pub async fn accept(&self, app: &AppId, party: &Party) -> Result<CallId, ChatError> {
+        self.state.accept(app, party).await
+    }
+
+    /// Declines the call that rings at the party; of the reason, [`Self::MAX_REASON`] are kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::accept`].
+    pub async fn reject(
+        &self,
+        app: &AppId,
+        party: &Party,
+        reason: Option<&str>,
+    ) -> Result<CallId, ChatError> {
+        let kept = |reason: &str| reason.chars().take(Self::MAX_REASON).collect::<String>();
+        let reason = reason.map(kept).filter(|reason| !reason.is_empty());
+        self.state.reject(app, party, reason.map(Into::into)).await
+    }
+
+    /// Hangs up; `None` when there is nothing to end.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::CallNotFound`] when the two have no call.
+    pub async fn hang_up(&self, app: &AppId, party: &Party) -> Result<Option<CallId>, ChatError> {
+        self.state.hang_up(app, party).await
+    }
+
+    /// Decides about a signal; [`Route::Relay`] is the asking gateway's to carry out.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] when too many wait already.
+    pub async fn signal(
+        &self,
+        app: &AppId,
+        party: &Party,
+        signal: &Signal,
+    ) -> Result<Route, ChatError> {
+        self.state.signal(app, party, signal).await
+    }
+
+    /// Notes that a device is disconnected.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the state is.
+    pub async fn gone(&self, member: Member<'_>, device: DeviceId) -> Result<(), ChatError> {
+        self.state.gone(member.app, member.user, device).await
+    }
+
+    /// Notes that a device connected, in place of another if that is known, and returns what it has
+    /// to be told. Missed calls are told once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the state or the history is.
+    pub async fn back(
+        &self,
+        member: Member<'_>,
+        device: DeviceId,
+        replaces: Option<DeviceId>,
+    ) -> Result<Arrival, ChatError> {
+        let Member { app, user } = member;
+        let mut notices = Vec::new();
+        for notice in self.state.back(app, user, device, replaces).await? {
+            if let Some(call) = self.state.find(app, notice.call).await? {
+                notices.push((notice, call));
+            }
+        }
+        Ok(Arrival {
+            notices,
+            missed: self.history.claim_missed(app, user, MAX_MISSED).await?,
+        })
+    }
+
+    /// Notes that a device of `member` was told how calls to it ended: they need no telling later.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the history is.
+    pub async fn told(&self, member: Member<'_>, calls: &[CallId]) -> Result<(), ChatError> {
+        self.history.mark_told(member.app, member.user, calls).await
+    }
+
+    /// Notes that a gateway lives; it says so every three seconds.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the state is.
+    pub async fn alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
+        self.state.alive(gateway).await
+    }
+
+    /// Returns the member's calls before one, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the history is.
+    pub async fn list(
+        &self,
+        member: Member<'_>,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<Call>, ChatError> {
+        let Member { app, user } = member;
+        self.history.list_calls(app, user, before, limit).await
+    }
+
+    /// Returns a call of the member.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::CallNotFound`], also for a call of others.
+    pub async fn find(&self, member: Member<'_>, id: CallId) -> Result<Call, ChatError> {
+        let call = self.history.find_call(member.app, id).await?;
+        call.filter(|call| call.side_of(member.user).is_some())
+            .ok_or(ChatError::CallNotFound)
+    }
+}

@@ -1,0 +1,50 @@
+//! What every replica does for calls beside answering: nothing depends on which one does it.
+
+use std::time::Duration;
+
+use chat_domain::{AppId, ChatError};
+
+use crate::ports_calls::{CallHistory, CallState};
+
+/// Calls looked at in one round.
+const ROUND: usize = 64;
+/// Rows read at once.
+const PAGE: u32 = 256;
+/// Past this age of the log, rows may lag behind what the state has forgotten.
+const MAX_LAG: Duration = Duration::from_secs(30);
+
+/// Ends what is due in each app, and notes the devices of dead gateways; returns whether there may be
+/// more at once. Due every 500 ms.
+///
+/// # Errors
+///
+/// Returns [`ChatError::Unavailable`] while the state is; the next round looks again.
+pub async fn sweep(state: &dyn CallState, apps: &[AppId]) -> Result<bool, ChatError> {
+    state.bury(apps).await?;
+    let mut more = false;
+    for app in apps {
+        more |= state.expire(app, ROUND).await? == ROUND;
+    }
+    Ok(more)
+}
+
+/// Puts calls back that have no outcome and that the state does not know: it lost its last moments.
+/// Due every minute.
+///
+/// # Errors
+///
+/// Returns [`ChatError::Unavailable`] while the state or the history is.
+pub async fn reconcile(state: &dyn CallState, history: &dyn CallHistory) -> Result<(), ChatError> {
+    if MAX_LAG < state.lag().await? {
+        return Ok(());
+    }
+    let mut after = None;
+    loop {
+        let page = history.list_open(after, PAGE).await?;
+        let Some((_, last)) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.id);
+        state.restore(&page).await?;
+    }
+}

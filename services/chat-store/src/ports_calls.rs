@@ -1,0 +1,159 @@
+//! What the use cases of calls need of the outside: the shared state, the history, a way to tell.
+//!
+//! The state decides, at once and for all replicas; the history keeps what was decided. Failures are
+//! those of [`crate::ports`]: [`ChatError::Unavailable`](chat_domain::ChatError::Unavailable) means
+//! that the same request may succeed later.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_domain::{
+    AppId, UserId,
+    call::{
+        Call, CallId, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Party, Ringing,
+        Route, Side, Signal, Transition,
+    },
+};
+
+use crate::ports::Answer;
+
+/// How long a gateway that says nothing is believed to live; it speaks up three times in that time.
+pub const GATEWAY_LEASE: Duration = Duration::from_secs(9);
+
+/// A change of a call, and the app it happened in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Logged {
+    pub app: AppId,
+    pub transition: Transition,
+}
+
+/// Decides about calls by the rules of [`chat_domain::call::Switchboard`], whose methods say what
+/// each request means. Every change comes out of the log.
+pub trait CallState: Send + Sync {
+    /// Starts a call, unless it exists or cannot.
+    fn initiate<'a>(
+        &'a self,
+        app: &'a AppId,
+        request: &'a Initiate,
+        rules: CallRules,
+    ) -> Answer<'a, Ringing>;
+
+    /// Accepts the call that rings at the party.
+    fn accept<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, CallId>;
+
+    /// Declines the call that rings at the party.
+    fn reject<'a>(
+        &'a self,
+        app: &'a AppId,
+        party: &'a Party,
+        reason: Option<Arc<str>>,
+    ) -> Answer<'a, CallId>;
+
+    /// Hangs up; `None` when there is nothing to end.
+    fn hang_up<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, Option<CallId>>;
+
+    /// Notes that a device is disconnected.
+    fn gone<'a>(&'a self, app: &'a AppId, user: &'a UserId, device: DeviceId) -> Answer<'a, ()>;
+
+    /// Notes that a user connected, in place of another device if that is known; returns what the
+    /// device has to be told.
+    fn back<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        device: DeviceId,
+        replaces: Option<DeviceId>,
+    ) -> Answer<'a, Vec<Notice>>;
+
+    /// Decides whether a signal may pass; parks it if it may later.
+    fn signal<'a>(
+        &'a self,
+        app: &'a AppId,
+        party: &'a Party,
+        signal: &'a Signal,
+    ) -> Answer<'a, Route>;
+
+    /// Returns what waits on one side of a call and may pass now.
+    fn waiting<'a>(
+        &'a self,
+        app: &'a AppId,
+        call: &'a Call,
+        side: Side,
+    ) -> Answer<'a, Option<Handed>>;
+
+    /// Notes that what waited was passed on.
+    fn handed<'a>(&'a self, app: &'a AppId, handed: &'a Handed) -> Answer<'a, ()>;
+
+    /// Returns a call: live, or over for less than two minutes.
+    fn find<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Call>>;
+
+    /// Ends what is due, at most `limit` calls; returns how many it looked at.
+    fn expire<'a>(&'a self, app: &'a AppId, limit: usize) -> Answer<'a, usize>;
+
+    /// Notes that a gateway lives, for another [`GATEWAY_LEASE`].
+    fn alive(&self, gateway: GatewayId) -> Answer<'_, ()>;
+
+    /// Notes that the devices of gateways that fell silent are gone; returns how many gateways.
+    fn bury<'a>(&'a self, apps: &'a [AppId]) -> Answer<'a, usize>;
+
+    /// Returns the age of the oldest change that nobody took out of the log; zero if there is none.
+    fn lag(&self) -> Answer<'_, Duration>;
+
+    /// Puts back calls that the history has and the state has not.
+    fn restore<'a>(&'a self, calls: &'a [(AppId, Call)]) -> Answer<'a, ()>;
+}
+
+/// Keeps calls for ever.
+pub trait CallHistory: Send + Sync {
+    /// Writes the newest state of each call in the batch, unless what is there is newer or an
+    /// outcome. Returns the calls whose row now says what the batch says of them; the others were
+    /// decided otherwise.
+    fn record<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, Vec<CallId>>;
+
+    /// Returns calls without an outcome, oldest first, that come after a call.
+    fn list_open(&self, after: Option<CallId>, limit: u32) -> Answer<'_, Vec<(AppId, Call)>>;
+
+    /// Returns a user's calls before one, newest first.
+    fn list_calls<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        before: Option<CallId>,
+        limit: u32,
+    ) -> Answer<'a, Vec<Call>>;
+
+    /// Returns a call of the app.
+    fn find_call<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Call>>;
+
+    /// Takes the calls that `callee` missed and was not told of: the newest `limit`, oldest first.
+    /// Nobody gets them again.
+    fn claim_missed<'a>(
+        &'a self,
+        app: &'a AppId,
+        callee: &'a UserId,
+        limit: u32,
+    ) -> Answer<'a, Vec<Call>>;
+
+    /// Notes that a device of `callee` was told how calls ended.
+    fn mark_told<'a>(
+        &'a self,
+        app: &'a AppId,
+        callee: &'a UserId,
+        calls: &'a [CallId],
+    ) -> Answer<'a, ()>;
+}
+
+/// Tells devices. What it accepted may still be lost with the broker; what it refused is repeated.
+pub trait CallNotifier: Send + Sync {
+    /// Tells what a change means for each device, in order.
+    fn tell<'a>(&'a self, logged: &'a Logged, notices: &'a [Notice]) -> Answer<'a, ()>;
+
+    /// Passes on signals that waited, after everything told before.
+    fn pass_on<'a>(&'a self, app: &'a AppId, handed: &'a Handed) -> Answer<'a, ()>;
+}
+
+/// Takes the changes of calls out of the log.
+pub trait CallSink: Send + Sync {
+    /// Takes changes in order; those it fails on come again, and so may others.
+    fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()>;
+}

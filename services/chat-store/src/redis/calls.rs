@@ -1,0 +1,489 @@
+//! [`CallState`] on the functions: who asks what becomes keys and arguments, answers become values.
+
+use std::{sync::Arc, time::Duration};
+
+use chat_domain::{
+    AppId, ChatError, Timestamp, UserId,
+    call::{
+        Call, CallId, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Parked, Party,
+        Recipient, Ringing, Route, Side, Signal, SignalKind, Tell,
+    },
+};
+use redis::AsyncIter;
+use uuid::Uuid;
+
+use super::{
+    RedisCalls,
+    error::{RedisError, inconsistent},
+    library::Request,
+    record,
+};
+use crate::{
+    ports::Answer,
+    ports_calls::{CallState, GATEWAY_LEASE},
+};
+
+/// Separates parts of keys and fields; no identifier holds a control character.
+const SEPARATOR: char = '\u{1f}';
+/// How many overdue calls one request may have to end before it is decided: those of two users.
+const MAX_DUE: usize = 4;
+/// Gateways looked at in one round.
+const MAX_LAPSED: usize = 16;
+
+impl RedisCalls {
+    /// The keys of every function, in its order; [`Self::parked`] follow.
+    fn keys(&self, app: &AppId) -> Vec<String> {
+        vec![
+            self.key("ready"),
+            self.key(&format!("calls:{app}")),
+            self.key(&format!("latest:{app}")),
+            self.key(&format!("due:{app}")),
+            self.key("log"),
+            self.key("leases"),
+        ]
+    }
+
+    fn parked(&self, app: &AppId, user: &str) -> String {
+        self.key(&format!("parked:{app}{SEPARATOR}{user}"))
+    }
+
+    fn keys_of(&self, app: &AppId, users: &[&str]) -> Vec<String> {
+        let parked = users.iter().map(|user| self.parked(app, user));
+        self.keys(app).into_iter().chain(parked).collect()
+    }
+
+    /// Asks a function that decides, after whatever has to end first.
+    async fn decide(&self, app: &AppId, request: Request) -> Result<Vec<String>, RedisError> {
+        for _ in 0..MAX_DUE {
+            let reply: Vec<String> = self.run(&request).await?;
+            match reply.as_slice() {
+                [status, member] if status == "due" => self.expire_one(app, member).await?,
+                _ => return Ok(reply),
+            }
+        }
+        Err(inconsistent(request.function)(
+            "an overdue call does not end",
+        ))
+    }
+
+    async fn expire_one(&self, app: &AppId, member: &str) -> Result<(), RedisError> {
+        let parts: Vec<_> = member.split(SEPARATOR).collect();
+        let [id, caller, callee] = parts[..] else {
+            return Err(inconsistent("calls_due")("a member that is no call"));
+        };
+        let request = Request::new("calls_expire", &self.keys_of(app, &[caller, callee]))
+            .arg(app.as_str())
+            .arg(id)
+            .arg(member);
+        let _status: Vec<String> = self.run(&request).await?;
+        Ok(())
+    }
+
+    /// Begins a request of a party: app, user, peer, call and device are its first arguments.
+    fn of_party(&self, function: &'static str, app: &AppId, party: &Party) -> Request {
+        let users = [party.user.as_str(), party.peer.as_str()];
+        Request::new(function, &self.keys_of(app, &users))
+            .arg(app.as_str())
+            .arg(&users)
+            .text(&party.call.map_or_else(String::new, |id| id.to_string()))
+            .text(&party.device)
+    }
+
+    async fn initiate(
+        &self,
+        app: &AppId,
+        request: &Initiate,
+        rules: CallRules,
+    ) -> Result<Ringing, ChatError> {
+        const FUNCTION: &str = "calls_initiate";
+        if request.caller == request.callee {
+            return Err(ChatError::Malformed("nobody can call themselves"));
+        }
+        let users = [request.caller.as_str(), request.callee.as_str()];
+        let command = Request::new(FUNCTION, &self.keys_of(app, &users))
+            .arg(app.as_str())
+            .text(&request.call)
+            .arg(&users)
+            .text(&request.conversation)
+            .arg(request.kind.as_str())
+            .text(&request.device)
+            .text(&rules.ring.as_millis())
+            .text(&rules.grace.as_millis())
+            .text(&Parked::EARLY.as_millis())
+            .text(&GATEWAY_LEASE.as_millis());
+        let reply = self.decide(app, command).await?;
+        match words(&reply)[..] {
+            ["new", id] => Ok(Ringing::New(call_id(FUNCTION, id)?)),
+            ["already", id] => Ok(Ringing::Already(call_id(FUNCTION, id)?)),
+            ["merged", id] => Ok(Ringing::Merged(call_id(FUNCTION, id)?)),
+            ["busy", id] => Ok(Ringing::Busy(call_id(FUNCTION, id)?)),
+            _ => Err(unexpected(FUNCTION)),
+        }
+    }
+
+    /// Asks for a change of a call; `None` when there is nothing to change.
+    async fn change(&self, app: &AppId, request: Request) -> Result<Option<CallId>, ChatError> {
+        let function = request.function;
+        let reply = self.decide(app, request).await?;
+        match words(&reply)[..] {
+            ["ok", id] => Ok(Some(call_id(function, id)?)),
+            ["nothing"] => Ok(None),
+            ["unknown"] => Err(ChatError::CallNotFound),
+            ["forbidden"] => Err(ChatError::Forbidden("only who is called can do that")),
+            ["connected"] => Err(ChatError::Conflict("the call was answered already")),
+            ["over"] => Err(ChatError::Conflict("the call is over")),
+            _ => Err(unexpected(function)),
+        }
+    }
+
+    async fn gone(&self, app: &AppId, user: &UserId, device: DeviceId) -> Result<(), ChatError> {
+        let request = Request::new("calls_gone", &self.keys_of(app, &[user.as_str()]))
+            .arg(user.as_str())
+            .text(&device);
+        self.decide(app, request).await?;
+        Ok(())
+    }
+
+    async fn back(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        device: DeviceId,
+        replaces: Option<DeviceId>,
+    ) -> Result<Vec<Notice>, ChatError> {
+        const FUNCTION: &str = "calls_back";
+        let request = Request::new(FUNCTION, &self.keys_of(app, &[user.as_str()]))
+            .arg(user.as_str())
+            .text(&device)
+            .text(&replaces.map_or_else(String::new, |device| device.to_string()))
+            .text(&GATEWAY_LEASE.as_millis());
+        let reply = self.decide(app, request).await?;
+        let (call, tell) = match words(&reply)[..] {
+            ["nothing"] => return Ok(Vec::new()),
+            ["rings", _, json] => (read(FUNCTION, json)?, Some(Tell::Incoming)),
+            ["taken", since, json] => {
+                let call = read(FUNCTION, json)?;
+                let since = Timestamp(number(FUNCTION, since)?);
+                let side = call.side_of(user).ok_or_else(|| unexpected(FUNCTION))?;
+                let tell = call.missed(side, since);
+                (call, tell)
+            }
+            _ => return Err(unexpected(FUNCTION)),
+        };
+        let notice = tell.map(|tell| Notice {
+            call: call.id,
+            version: call.version,
+            to: Recipient::Device(user.clone(), device),
+            tell,
+        });
+        Ok(notice.into_iter().collect())
+    }
+
+    async fn signal(
+        &self,
+        app: &AppId,
+        party: &Party,
+        signal: &Signal,
+    ) -> Result<Route, ChatError> {
+        const FUNCTION: &str = "calls_signal";
+        let kind = match signal.kind() {
+            SignalKind::Offer => "offer",
+            SignalKind::Answer => "answer",
+            SignalKind::Candidate => "candidate",
+        };
+        let request = Request::new(FUNCTION, &self.keys_of(app, &[party.user.as_str()]))
+            .arg(party.user.as_str())
+            .arg(party.peer.as_str())
+            .text(&party.device)
+            .arg(kind)
+            .arg(signal.payload())
+            .text(&Parked::EARLY.as_millis())
+            .text(&Parked::MAX_QUEUE);
+        let reply = self.decide(app, request).await?;
+        match words(&reply)[..] {
+            ["relay", call, _peer, device, place] => Ok(Route::Relay {
+                call: call_id(FUNCTION, call)?,
+                to: (party.peer.clone(), device_id(FUNCTION, device)?),
+                place: number(FUNCTION, place)?,
+            }),
+            ["parked"] => Ok(Route::Parked),
+            ["dropped"] => Ok(Route::Dropped),
+            ["full"] => Err(ChatError::TooLarge("the list of signals")),
+            _ => Err(unexpected(FUNCTION)),
+        }
+    }
+
+    async fn waiting(
+        &self,
+        app: &AppId,
+        call: &Call,
+        side: Side,
+    ) -> Result<Option<Handed>, ChatError> {
+        const FUNCTION: &str = "calls_waiting";
+        let (from, to) = (&call.leg(side).user, &call.leg(side.other()).user);
+        let request = Request::new(FUNCTION, &self.keys_of(app, &[from.as_str()]))
+            .text(&call.id)
+            .arg(record::side_name(side));
+        let reply: Vec<String> = self.run(&request).await?;
+        let (device, first, signals) = match reply.as_slice() {
+            [nothing] if nothing == "nothing" => return Ok(None),
+            [waiting, device, first, signals @ ..] if waiting == "waiting" => {
+                (device, first, signals)
+            }
+            _ => return Err(unexpected(FUNCTION)),
+        };
+        let signals = signals.iter().map(|signal| {
+            let kind = match signal.get(..1) {
+                Some("o") => SignalKind::Offer,
+                Some("a") => SignalKind::Answer,
+                Some("c") => SignalKind::Candidate,
+                _ => return Err(unexpected(FUNCTION)),
+            };
+            Signal::new(kind, signal.get(1..).unwrap_or_default())
+        });
+        Ok(Some(Handed {
+            call: call.id,
+            from: from.clone(),
+            to: (to.clone(), device_id(FUNCTION, device)?),
+            first: number(FUNCTION, first)?,
+            signals: signals.collect::<Result<_, _>>()?,
+        }))
+    }
+
+    async fn handed(&self, app: &AppId, handed: &Handed) -> Result<(), ChatError> {
+        let request = Request::new("calls_handed", &self.keys_of(app, &[handed.from.as_str()]))
+            .text(&handed.call)
+            .arg(handed.from.as_str())
+            .text(&handed.first)
+            .text(&handed.signals.len());
+        let _status: Vec<String> = self.run(&request).await?;
+        Ok(())
+    }
+
+    async fn find(&self, app: &AppId, id: CallId) -> Result<Option<Call>, ChatError> {
+        const FUNCTION: &str = "calls_find";
+        let request = Request::new(FUNCTION, &self.keys(app)).text(&id);
+        let [json]: [Option<String>; 1] = self.run(&request).await?;
+        Ok(json.map(|json| read(FUNCTION, &json)).transpose()?)
+    }
+
+    async fn expire(&self, app: &AppId, limit: usize) -> Result<usize, ChatError> {
+        let request = Request::new("calls_due", &self.keys(app)).text(&limit);
+        let members: Vec<String> = self.run(&request).await?;
+        for member in &members {
+            self.expire_one(app, member).await?;
+        }
+        Ok(members.len())
+    }
+
+    async fn alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
+        let request = self
+            .of_gateways("calls_alive")
+            .arg(format!("{:x}", gateway.0))
+            .text(&GATEWAY_LEASE.as_millis());
+        let _added: u32 = self.run_unguarded(&request).await?;
+        Ok(())
+    }
+
+    async fn bury(&self, apps: &[AppId]) -> Result<usize, ChatError> {
+        const FUNCTION: &str = "calls_lapsed";
+        let request = self.of_gateways(FUNCTION).text(&MAX_LAPSED);
+        let lapsed: Vec<String> = self.run_unguarded(&request).await?;
+        for name in &lapsed {
+            let id = u64::from_str_radix(name, 16).map_err(inconsistent(FUNCTION))?;
+            for app in apps {
+                for (user, device) in self.devices_of(app, GatewayId(id)).await? {
+                    self.gone(app, &user, device).await?;
+                }
+            }
+            let request = self.of_gateways("calls_bury").arg(name);
+            let _removed: u32 = self.run_unguarded(&request).await?;
+        }
+        Ok(lapsed.len())
+    }
+
+    /// Returns every device of a gateway that is in a call. Reads all calls: gateways die rarely.
+    async fn devices_of(
+        &self,
+        app: &AppId,
+        gateway: GatewayId,
+    ) -> Result<Vec<(UserId, DeviceId)>, ChatError> {
+        let mut connection = self.commands.clone();
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(self.key(&format!("calls:{app}")))
+            .cursor_arg(0)
+            .arg("COUNT")
+            .arg(256);
+        let mut calls: AsyncIter<'_, (String, String)> = scan
+            .iter_async(&mut connection)
+            .await
+            .map_err(RedisError::from)?;
+        let mut devices = Vec::new();
+        while let Some(entry) = calls.next_item().await {
+            let (_id, json) = entry.map_err(RedisError::from)?;
+            let call = read("calls", &json)?;
+            let legs = [&call.caller, &call.callee]
+                .into_iter()
+                .filter(|_| call.is_live());
+            devices.extend(legs.filter_map(|leg| {
+                let device = leg.device.filter(|device| device.gateway == gateway)?;
+                Some((leg.user.clone(), device))
+            }));
+        }
+        Ok(devices)
+    }
+
+    async fn lag(&self) -> Result<Duration, ChatError> {
+        const FUNCTION: &str = "calls_lag";
+        let request = Request::new(FUNCTION, &vec![self.key("log"); 6]);
+        let millis: u64 = self.run_unguarded(&request).await?;
+        Ok(Duration::from_millis(millis))
+    }
+
+    fn of_gateways(&self, function: &'static str) -> Request {
+        // In the order of the other functions, of which these need the leases alone.
+        let leases = self.key("leases");
+        Request::new(function, &vec![leases; 6])
+    }
+
+    async fn restore(&self, calls: &[(AppId, Call)]) -> Result<(), ChatError> {
+        for (app, call) in calls {
+            let users = [call.caller.user.as_str(), call.callee.user.as_str()];
+            let json = record::write(call).map_err(inconsistent("calls_restore"))?;
+            let request = Request::new("calls_restore", &self.keys_of(app, &users))
+                .arg(app.as_str())
+                .arg(json)
+                .text(&GATEWAY_LEASE.as_millis());
+            let _status: Vec<String> = self.run_unguarded(&request).await?;
+        }
+        Ok(())
+    }
+}
+
+fn words(reply: &[String]) -> Vec<&str> {
+    reply.iter().map(String::as_str).collect()
+}
+
+fn read(function: &'static str, json: &str) -> Result<Call, RedisError> {
+    record::read(json).map_err(inconsistent(function))
+}
+
+fn call_id(function: &'static str, text: &str) -> Result<CallId, RedisError> {
+    Uuid::try_parse(text)
+        .map(CallId)
+        .map_err(inconsistent(function))
+}
+
+fn device_id(function: &'static str, text: &str) -> Result<DeviceId, RedisError> {
+    DeviceId::parse(text).map_err(inconsistent(function))
+}
+
+fn number<T>(function: &'static str, text: &str) -> Result<T, RedisError>
+where
+    T: std::str::FromStr,
+    T::Err: Into<chat_domain::BoxError>,
+{
+    text.parse().map_err(inconsistent(function))
+}
+
+fn unexpected(function: &'static str) -> ChatError {
+    inconsistent(function)("an answer that it never gives").into()
+}
+
+impl CallState for RedisCalls {
+    fn initiate<'a>(
+        &'a self,
+        app: &'a AppId,
+        request: &'a Initiate,
+        rules: CallRules,
+    ) -> Answer<'a, Ringing> {
+        Box::pin(self.initiate(app, request, rules))
+    }
+
+    fn accept<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, CallId> {
+        Box::pin(async move {
+            let request = self.of_party("calls_accept", app, party);
+            let request = request.text(&GATEWAY_LEASE.as_millis());
+            let accepted = self.change(app, request).await?;
+            accepted.ok_or_else(|| unexpected("calls_accept"))
+        })
+    }
+
+    fn reject<'a>(
+        &'a self,
+        app: &'a AppId,
+        party: &'a Party,
+        reason: Option<Arc<str>>,
+    ) -> Answer<'a, CallId> {
+        Box::pin(async move {
+            let request = self.of_party("calls_reject", app, party);
+            let request = request.arg(reason.as_deref().unwrap_or_default());
+            let rejected = self.change(app, request).await?;
+            rejected.ok_or_else(|| unexpected("calls_reject"))
+        })
+    }
+
+    fn hang_up<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, Option<CallId>> {
+        Box::pin(self.change(app, self.of_party("calls_hang_up", app, party)))
+    }
+
+    fn gone<'a>(&'a self, app: &'a AppId, user: &'a UserId, device: DeviceId) -> Answer<'a, ()> {
+        Box::pin(self.gone(app, user, device))
+    }
+
+    fn back<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        device: DeviceId,
+        replaces: Option<DeviceId>,
+    ) -> Answer<'a, Vec<Notice>> {
+        Box::pin(self.back(app, user, device, replaces))
+    }
+
+    fn signal<'a>(
+        &'a self,
+        app: &'a AppId,
+        party: &'a Party,
+        signal: &'a Signal,
+    ) -> Answer<'a, Route> {
+        Box::pin(self.signal(app, party, signal))
+    }
+
+    fn waiting<'a>(
+        &'a self,
+        app: &'a AppId,
+        call: &'a Call,
+        side: Side,
+    ) -> Answer<'a, Option<Handed>> {
+        Box::pin(self.waiting(app, call, side))
+    }
+
+    fn handed<'a>(&'a self, app: &'a AppId, handed: &'a Handed) -> Answer<'a, ()> {
+        Box::pin(self.handed(app, handed))
+    }
+
+    fn find<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Call>> {
+        Box::pin(self.find(app, id))
+    }
+
+    fn expire<'a>(&'a self, app: &'a AppId, limit: usize) -> Answer<'a, usize> {
+        Box::pin(self.expire(app, limit))
+    }
+
+    fn alive(&self, gateway: GatewayId) -> Answer<'_, ()> {
+        Box::pin(self.alive(gateway))
+    }
+
+    fn bury<'a>(&'a self, apps: &'a [AppId]) -> Answer<'a, usize> {
+        Box::pin(self.bury(apps))
+    }
+
+    fn lag(&self) -> Answer<'_, Duration> {
+        Box::pin(self.lag())
+    }
+
+    fn restore<'a>(&'a self, calls: &'a [(AppId, Call)]) -> Answer<'a, ()> {
+        Box::pin(self.restore(calls))
+    }
+}
