@@ -27,6 +27,13 @@ pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib * 1_024)
 }
 
+/// Returns how many files, sockets among them, a process has open.
+pub(crate) fn open_files(pid: u32) -> anyhow::Result<usize> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .with_context(|| format!("no process {pid}"))?;
+    Ok(files.count())
+}
+
 /// Returns the processor time that a process has used, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))

@@ -9,6 +9,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -65,6 +66,15 @@ pub(crate) async fn bytes_per_held_socket(count: usize) -> anyhow::Result<u64> {
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
         sockets.push(TcpStream::connect(&address).await?);
+    }
+    // The kernel connects before the process accepts.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while machine::open_files(child.0.id())? < count {
+        ensure!(
+            Instant::now() < deadline,
+            "the yardstick does not accept its connections"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let after = machine::resident_bytes(child.0.id())?;
     Ok(after.saturating_sub(before) / u64::try_from(count)?.max(1))
