@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     json, secret,
-    servers::{Server, Servers},
+    servers::{Server, Servers, coturn::Relay},
 };
 
 /// Writes `members` as one object, whole or not at all: whoever waits for the file can read it.
@@ -24,12 +24,22 @@ pub(crate) fn of_servers(servers: &Servers) -> Vec<(&'static str, String)> {
         ("postgres", of_server(&servers.postgres)),
         ("nats", of_server(&servers.nats)),
         ("redis", of_server(&servers.redis)),
+        ("turn", of_relay(&servers.coturn)),
     ]
 }
 
 fn of_server(server: &Server) -> String {
-    json::object([
+    json::object(about(server))
+}
+
+fn of_relay(relay: &Relay) -> String {
+    let secret = ("secret", json::string(&relay.secret));
+    json::object(about(&relay.server).into_iter().chain([secret]))
+}
+
+fn about(server: &Server) -> [(&'static str, String); 2] {
+    [
         ("url", json::string(&server.url)),
         ("pid", server.running.pid().to_string()),
-    ])
+    ]
 }

@@ -17,13 +17,20 @@ pub(crate) enum Tool {
     Postgres,
     Nats,
     Redis,
+    Coturn,
     Haproxy,
     Node,
 }
 
 impl Tool {
-    /// What a database, a broker, a cache and a load balancer are, for `up`.
-    pub(crate) const SERVERS: [Self; 4] = [Self::Postgres, Self::Nats, Self::Redis, Self::Haproxy];
+    /// What a database, a broker, a cache, a relay and a load balancer are, for `up`.
+    pub(crate) const SERVERS: [Self; 5] = [
+        Self::Postgres,
+        Self::Nats,
+        Self::Redis,
+        Self::Coturn,
+        Self::Haproxy,
+    ];
 
     /// The name of the executable.
     pub(crate) fn program(self) -> &'static str {
@@ -31,6 +38,7 @@ impl Tool {
             Self::Postgres => "postgres",
             Self::Nats => "nats-server",
             Self::Redis => "redis-server",
+            Self::Coturn => "turnserver",
             Self::Haproxy => "haproxy",
             Self::Node => "node",
         }
@@ -42,6 +50,7 @@ impl Tool {
             Self::Postgres => "CHAT_POSTGRES",
             Self::Nats => "CHAT_NATS_SERVER",
             Self::Redis => "CHAT_REDIS_SERVER",
+            Self::Coturn => "CHAT_TURNSERVER",
             Self::Haproxy => "CHAT_HAPROXY",
             Self::Node => "CHAT_NODE",
         }
@@ -53,6 +62,7 @@ impl Tool {
             Self::Postgres => (14, 0),
             Self::Nats => (2, 9),
             Self::Redis => (7, 0),
+            Self::Coturn => (4, 6),
             Self::Haproxy => (2, 2),
             Self::Node => (18, 19),
         }
@@ -64,6 +74,7 @@ impl Tool {
             Self::Postgres => &["postgresql"],
             Self::Nats => &["nats-server"],
             Self::Redis => &["redis-server"],
+            Self::Coturn => &["coturn"],
             Self::Haproxy => &["haproxy"],
             Self::Node => &["nodejs", "npm"],
         }
@@ -75,6 +86,7 @@ impl Tool {
             Self::Postgres => "postgresql@17",
             Self::Nats => "nats-server",
             Self::Redis => "redis",
+            Self::Coturn => "coturn",
             Self::Haproxy => "haproxy",
             Self::Node => "node",
         }
@@ -85,14 +97,14 @@ impl Tool {
         match self {
             Self::Postgres => Some("initdb"),
             Self::Node => Some("npm"),
-            Self::Nats | Self::Redis | Self::Haproxy => None,
+            Self::Nats | Self::Redis | Self::Coturn | Self::Haproxy => None,
         }
     }
 
     fn version_flag(self) -> &'static str {
         match self {
             Self::Haproxy => "-v",
-            Self::Postgres | Self::Nats | Self::Redis | Self::Node => "--version",
+            Self::Postgres | Self::Nats | Self::Redis | Self::Coturn | Self::Node => "--version",
         }
     }
 }
@@ -217,7 +229,9 @@ fn usable(tool: Tool, path: &Path, libraries: Option<&str>) -> Option<Program> {
     // what its name says.
     let path = match tool {
         Tool::Postgres => path.canonicalize().ok()?,
-        Tool::Nats | Tool::Redis | Tool::Haproxy | Tool::Node => std::path::absolute(path).ok()?,
+        Tool::Nats | Tool::Redis | Tool::Coturn | Tool::Haproxy | Tool::Node => {
+            std::path::absolute(path).ok()?
+        }
     };
     let program = Program {
         path,
@@ -262,6 +276,7 @@ mod tests {
                 (7, 0),
             ),
             ("HAProxy version 2.6.12-1+deb12u3 2025/10/03", (2, 6)),
+            ("4.6.1", (4, 6)),
             ("v20.19.0", (20, 19)),
         ] {
             assert_eq!(version(text), Some(expected), "{text}");

@@ -5,9 +5,9 @@ pub(crate) const MANUAL: &str = "\
 cargo xtask COMMAND [FLAGS]
 
 Runs, tests and checks care-chat. Needs git, rustup and a C compiler; Postgres (14 or newer),
-nats-server (2.9), redis-server (7), haproxy (2.2) and, for the tests, Node.js (18.19) are found on
-the machine or, on Debian and Ubuntu, fetched without root as private copies. Nothing is installed
-and no service of the system is touched: everything is kept in .dev/ (for root in /var/tmp, since
+nats-server (2.9), redis-server (7), coturn (4.6), haproxy (2.2) and, for the tests, Node.js (18.19)
+are found on the machine or, on Debian and Ubuntu, fetched without root as private copies. Nothing is
+installed and no service of the system is touched: everything is kept in .dev/ (for root in /var/tmp, since
 Postgres refuses to run as root), and deleting that folder removes it all.
 
 RUN
@@ -21,7 +21,7 @@ RUN
     --no-fsync        Postgres does not wait for the disk. For tests.
     --endpoints FILE  Write what runs where to FILE, as JSON, when everything is ready.
     --system          Install what is missing with apt-get.
-  servers       Postgres, NATS and Redis alone, until Ctrl-C.
+  servers       Postgres, NATS, Redis and coturn alone, until Ctrl-C.
     --ephemeral, --no-fsync, --endpoints FILE, --system   As above.
   token         Prints a token for a user of the system that runs, or ran last.
     --user ID         Who. Required.
@@ -48,7 +48,7 @@ CHECK
     --check           Only says whether that is needed.
 
 ENVIRONMENT
-  CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_HAPROXY, CHAT_NODE
+  CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_TURNSERVER, CHAT_HAPROXY, CHAT_NODE
                 The executable to use, before any other that could be found.
   CARE_CHAT_DEV The folder to use in place of .dev/.
 ";

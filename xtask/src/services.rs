@@ -128,6 +128,9 @@ pub(crate) struct Shared {
     pub(crate) database_url: String,
     pub(crate) nats_url: String,
     pub(crate) redis_url: String,
+    pub(crate) stun_urls: String,
+    pub(crate) turn_urls: String,
+    pub(crate) turn_secret: String,
 }
 
 /// A replica of one of our services.
@@ -163,7 +166,10 @@ impl Service {
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
             .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
             .env("DATABASE_URL", &shared.database_url)
-            .env("CHAT_SERVICE_TOKEN", &shared.service_token);
+            .env("CHAT_SERVICE_TOKEN", &shared.service_token)
+            .env("STUN_URLS", &shared.stun_urls)
+            .env("TURN_URLS", &shared.turn_urls)
+            .env("TURN_SECRET", &shared.turn_secret);
         Ok(Self {
             running: Running::start(name, command, &run.log(name), Signal::TERM)?,
             port,

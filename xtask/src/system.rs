@@ -69,7 +69,7 @@ impl System {
         let addresses = ports::public(port)?;
         let run = RunDir::open(places, options.keep)?;
         let programs = Programs::get(places, options.source)?;
-        let servers = Servers::start(&programs, &run, &mut free, options.durability)?;
+        let servers = Servers::start(&programs, places, &run, &mut free, options.durability)?;
         if let Some(mut build) = build {
             let status = build.wait()?;
             ensure!(status.success(), "the build failed; see above");
@@ -84,6 +84,9 @@ impl System {
             database_url: servers.postgres.url.clone(),
             nats_url: servers.nats.url.clone(),
             redis_url: servers.redis.url.clone(),
+            stun_urls: servers.coturn.stun_urls(),
+            turn_urls: servers.coturn.turn_urls(),
+            turn_secret: servers.coturn.secret.clone(),
         };
         let stores = start_all("s", options.stores, |name| {
             Service::store(name, places, &run, &mut free, &shared)

@@ -77,7 +77,7 @@ pub(crate) fn servers(mut args: Args, places: &Places) -> Result<()> {
     forget(file.as_deref())?;
     let run = RunDir::open(places, keep)?;
     let programs = Programs::get(places, source)?;
-    let mut servers = Servers::start(&programs, &run, &mut Ports::new(), durability)?;
+    let mut servers = Servers::start(&programs, places, &run, &mut Ports::new(), durability)?;
     println!("DATABASE_URL={}", servers.postgres.url);
     println!("NATS_URL={}", servers.nats.url);
     println!("REDIS_URL={}", servers.redis.url);
@@ -135,6 +135,7 @@ fn describe(system: &System) {
     println!("  {:<9} {}", "postgres", system.servers.postgres.url);
     println!("  {:<9} {}", "nats", system.servers.nats.url);
     println!("  {:<9} {}", "redis", system.servers.redis.url);
+    println!("  {:<9} {}", "coturn", system.servers.coturn.server.url);
     println!("  {:<9} {}", "logs", system.run.path.join("log").display());
 
     println!(

@@ -1,7 +1,8 @@
-//! Private instances of the servers: Postgres, NATS and Redis, and haproxy in front of it all.
+//! Private instances of the servers: Postgres, NATS, Redis and coturn, and haproxy in front of it all.
 //!
 //! On loopback, on ports and with data of their own; a system's services are never touched.
 
+pub(crate) mod coturn;
 pub(crate) mod haproxy;
 mod nats;
 pub(crate) mod postgres;
@@ -24,6 +25,7 @@ use crate::{
     process::Running,
     run_dir::RunDir,
 };
+use coturn::Relay;
 
 /// How long a server may take to start; a crashed Postgres replays its log first.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,6 +45,7 @@ pub(crate) struct Programs {
     pub(crate) postgres: Program,
     pub(crate) nats: Program,
     pub(crate) redis: Program,
+    pub(crate) coturn: Program,
     pub(crate) haproxy: Program,
 }
 
@@ -54,11 +57,12 @@ impl Programs {
     /// Says which are missing and how to get them.
     pub(crate) fn get(places: &Places, source: Source) -> Result<Self> {
         let programs = fetch::find_or_fetch(&Tool::SERVERS, places, source)?;
-        match <[Program; 4]>::try_from(programs) {
-            Ok([postgres, nats, redis, haproxy]) => Ok(Self {
+        match <[Program; 5]>::try_from(programs) {
+            Ok([postgres, nats, redis, coturn, haproxy]) => Ok(Self {
                 postgres,
                 nats,
                 redis,
+                coturn,
                 haproxy,
             }),
             Err(_) => anyhow::bail!("a program is missing"),
@@ -69,6 +73,8 @@ impl Programs {
 /// The servers that services need; dropped, they end, Postgres last.
 #[derive(Debug)]
 pub(crate) struct Servers {
+    /// Media of calls that find no direct way.
+    pub(crate) coturn: Relay,
     /// Presence and ringing.
     pub(crate) redis: Server,
     /// Requests and fan-out.
@@ -87,18 +93,20 @@ pub(crate) struct Server {
 }
 
 impl Servers {
-    /// Starts all three and waits until they answer.
+    /// Starts all of them and waits until they answer.
     ///
     /// # Errors
     ///
     /// When one does not start; shows the end of its log.
     pub(crate) fn start(
         programs: &Programs,
+        places: &Places,
         run: &RunDir,
         ports: &mut Ports,
         durability: Durability,
     ) -> Result<Self> {
         Ok(Self {
+            coturn: coturn::start(&programs.coturn, places, run, ports)?,
             nats: nats::start(&programs.nats, run, ports)?,
             redis: redis::start(&programs.redis, run, ports)?,
             postgres: postgres::start(&programs.postgres, run, ports, durability)?,
@@ -108,6 +116,7 @@ impl Servers {
     /// All of them, for whoever watches over them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
         [
+            &mut self.coturn.server.running,
             &mut self.redis.running,
             &mut self.nats.running,
             &mut self.postgres.running,
@@ -117,14 +126,15 @@ impl Servers {
 }
 
 /// Sends `request` to a loopback port and says whether the answer begins with `expected`.
-fn answers(port: u16, request: &str, expected: &str) -> bool {
+fn answers(port: u16, request: impl AsRef<[u8]>, expected: impl AsRef<[u8]>) -> bool {
+    let expected = expected.as_ref();
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(request.as_bytes())?;
+        stream.write_all(request.as_ref())?;
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer)?;
-        Ok(answer == expected.as_bytes())
+        Ok(answer == expected)
     };
     ask().unwrap_or(false)
 }
