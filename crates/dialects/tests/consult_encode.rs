@@ -134,3 +134,22 @@ fn message() -> Message {
         read_at: None,
     }
 }
+
+#[test]
+fn ice_servers_keep_their_json() {
+    let stun = ["stun:relay.example".to_owned()];
+    let turn = ["turn:relay.example?transport=udp".to_owned()];
+    let relay = consult::RelayBody {
+        urls: &turn,
+        username: "1768395600:someone",
+        credential: "secret",
+        expires_at: NOON,
+    };
+    let json = |body| serde_json::to_value::<consult::IceServersBody<'_>>(body).unwrap();
+
+    let none = json(consult::IceServersBody::new(&[], None));
+    let both = json(consult::IceServersBody::new(&stun, Some(relay)));
+
+    assert_eq!(none, serde_json::json!({"iceServers": []}));
+    insta::assert_json_snapshot!("ice_servers", both);
+}

@@ -80,6 +80,10 @@ pub struct Config {
     #[command(flatten)]
     pub append: AppendArgs,
 
+    /// How browsers in a call reach each other.
+    #[command(flatten)]
+    pub ice: IceArgs,
+
     /// Most gateway requests answered at a time.
     #[arg(long, env = "STORE_RPC_CONCURRENCY", default_value_t = 1_024)]
     pub rpc_concurrency: usize,
@@ -137,6 +141,60 @@ pub struct AppendArgs {
     pub append_queue: usize,
 }
 
+/// How browsers in a call reach each other. Without any of these, only within one network.
+#[derive(Debug, Clone, Args)]
+pub struct IceArgs {
+    /// Servers that tell browsers their outside address, separated by commas: `stun:host:port`.
+    #[arg(long, env = "STUN_URLS", value_delimiter = ',', value_parser = stun_url)]
+    pub stun_urls: Vec<String>,
+
+    /// Ways to the relay, separated by commas: `turn:host:port?transport=udp`, `turns:host:port`.
+    #[arg(
+        long,
+        env = "TURN_URLS",
+        value_delimiter = ',',
+        value_parser = turn_url,
+        requires = "turn_secret"
+    )]
+    pub turn_urls: Vec<String>,
+
+    /// What the relay knows as `static-auth-secret`; see deploy/coturn/turnserver.conf.
+    #[arg(
+        long,
+        env = "TURN_SECRET",
+        hide_env_values = true,
+        requires = "turn_urls"
+    )]
+    pub turn_secret: Option<Secret>,
+
+    /// Seconds for which the relay takes the credentials of a user.
+    #[arg(
+        long,
+        env = "TURN_LIFETIME_S",
+        default_value_t = 3_600,
+        value_parser = clap::value_parser!(u64).range(60..=86_400)
+    )]
+    pub turn_lifetime_s: u64,
+}
+
+fn stun_url(text: &str) -> Result<String, &'static str> {
+    ice_url(text, &["stun:", "stuns:"]).ok_or("a STUN URL is stun:host[:port] or stuns:host[:port]")
+}
+
+fn turn_url(text: &str) -> Result<String, &'static str> {
+    ice_url(text, &["turn:", "turns:"])
+        .ok_or("a TURN URL is turn:host[:port][?transport=udp|tcp] or turns:host[:port]")
+}
+
+/// Browsers check the rest; one wrong URL in a list makes them refuse all of it.
+fn ice_url(text: &str, schemes: &[&str]) -> Option<String> {
+    let host = schemes
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme))?;
+    let is_one = !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace);
+    is_one.then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -148,15 +206,47 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    const REQUIRED: [&str; 5] = [
+        "chat-store",
+        "serve",
+        "--apps-file=apps.toml",
+        "--service-token=hunter2",
+        "--database-url=postgres://u:hunter2@db/chat",
+    ];
+
+    fn parse(more: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(REQUIRED.iter().chain(more))
+    }
+
+    #[test]
+    fn a_relay_has_urls_and_a_secret_or_is_not_there() {
+        let urls = "--turn-urls=turn:relay.example:3478?transport=udp,turns:relay.example";
+
+        assert!(parse(&[]).is_ok());
+        assert!(parse(&[urls, "--turn-secret=hunter2"]).is_ok());
+        assert!(parse(&[urls]).is_err());
+        assert!(parse(&["--turn-secret=hunter2"]).is_err());
+    }
+
+    #[test]
+    fn urls_that_a_browser_would_refuse_end_the_start() {
+        for flag in [
+            "--stun-urls=turn:relay.example",
+            "--stun-urls=stun://relay.example",
+            "--stun-urls=stun:",
+            "--stun-urls=stun:a, stun:b",
+            "--turn-urls=relay.example",
+            "--turn-lifetime-s=0",
+        ] {
+            let relay = ["--turn-urls=turn:a", "--turn-secret=s"];
+
+            assert!(parse(&[&relay[..], &[flag]].concat()).is_err(), "{flag}");
+        }
+    }
+
     #[test]
     fn secrets_never_print() {
-        let cli = Cli::parse_from([
-            "chat-store",
-            "serve",
-            "--apps-file=apps.toml",
-            "--service-token=hunter2",
-            "--database-url=postgres://u:hunter2@db/chat",
-        ]);
+        let cli = parse(&["--turn-urls=turn:relay.example", "--turn-secret=hunter2"]).unwrap();
 
         assert!(!format!("{cli:?}").contains("hunter2"));
     }

@@ -35,3 +35,6 @@ export const app = { name: 'consult', ...endpoints.apps.consult };
 
 /** Base of the REST interface. */
 export const api = `${publicUrl}/api/v1`;
+
+/** The relay of calls: `{url, secret, pid}`. */
+export const relay = endpoints.turn;

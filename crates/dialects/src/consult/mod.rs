@@ -5,6 +5,7 @@
 mod body;
 mod decode;
 mod encode;
+mod ice;
 mod payload;
 
 pub use body::{ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody};
@@ -14,3 +15,4 @@ pub use encode::{
     message_delivered, message_sent, messages_read, new_message, rejected, resync, sync_result,
     user_stopped_typing, user_typing,
 };
+pub use ice::{IceServersBody, RelayBody};

@@ -35,7 +35,7 @@ use service_kit::{
 pub use internal::router as internal_router;
 pub use serve::serve;
 
-use crate::app::App;
+use crate::app::{App, IceServers};
 use error::RestError;
 
 /// What the routes of clients work with.
@@ -43,12 +43,13 @@ use error::RestError;
 struct Api {
     app: App,
     verifier: Verifier,
+    ice: Arc<IceServers>,
 }
 
 /// Returns the routes of clients: those of each dialect that an app speaks.
 ///
-/// They answer users of the apps whose tokens `verifier` knows.
-pub fn router(app: App, verifier: Verifier) -> Router {
+/// They answer users of the apps whose tokens `verifier` knows, and tell them about `ice`.
+pub fn router(app: App, verifier: Verifier, ice: IceServers) -> Router {
     let apps = Arc::clone(verifier.apps());
     let mut router = Router::new().route("/", get(status));
     if apps.speak(Dialect::Consult) {
@@ -57,7 +58,11 @@ pub fn router(app: App, verifier: Verifier) -> Router {
     finish(router)
         .layer(middleware::from_fn_with_state(apps, cors))
         .layer(middleware::from_fn(observe::observe))
-        .with_state(Api { app, verifier })
+        .with_state(Api {
+            app,
+            verifier,
+            ice: Arc::new(ice),
+        })
 }
 
 /// Answers what matches no route in the form of all errors.

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
-    app::{App, BatchLimits},
-    config::{AppendArgs, Config, DatabaseArgs, MigrateConfig},
+    app::{App, BatchLimits, IceServers, Relay},
+    config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig},
     http,
     metrics::Metric,
     nats::{Publisher, Server},
@@ -60,7 +60,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
 
-    let routes = http::router(app.clone(), Verifier::new(apps));
+    let routes = http::router(app.clone(), Verifier::new(apps), config.ice.servers());
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
     let routes = http::internal_router(app, &config.service_token);
     lifecycle.spawn(
@@ -126,6 +126,20 @@ impl AppendArgs {
             linger: Duration::from_millis(self.append_linger_ms),
             in_flight: self.append_in_flight,
             queue: self.append_queue,
+        }
+    }
+}
+
+impl IceArgs {
+    fn servers(self) -> IceServers {
+        let relay = self.turn_secret.map(|secret| Relay {
+            urls: self.turn_urls,
+            secret,
+            lifetime: Duration::from_secs(self.turn_lifetime_s),
+        });
+        IceServers {
+            stun_urls: self.stun_urls,
+            relay,
         }
     }
 }

@@ -7,13 +7,14 @@ use crate::http_site::{
     Ask, ORIGIN, PATIENT, Site, care_token, expired_token, masked, meeting, message, token, with,
 };
 
-const ROUTES: [(&str, &str); 6] = [
+const ROUTES: [(&str, &str); 7] = [
     ("GET", "/api/v1/chat/conversations"),
     ("POST", "/api/v1/chat/conversations"),
     ("GET", "/api/v1/chat/conversations/abc/messages"),
     ("GET", "/api/v1/chat/conversations/abc/unread"),
     ("POST", "/api/v1/chat/conversations/abc/read"),
     ("POST", "/api/v1/chat/messages"),
+    ("GET", "/api/v1/chat/ice-servers"),
 ];
 
 #[tokio::test]

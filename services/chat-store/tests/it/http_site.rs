@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
 };
 use chat_store::{
-    app::{App, BatchLimits},
+    app::{App, BatchLimits, IceServers, Relay},
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
@@ -82,7 +82,7 @@ impl Site {
         );
         let token: Secret = SERVICE_TOKEN.parse().unwrap();
         let site = Self {
-            clients: rest::router(app.clone(), Verifier::new(apps)),
+            clients: rest::router(app.clone(), Verifier::new(apps), ice_servers()),
             internal: rest::internal_router(app, &token),
             pg,
             _database: database,
@@ -148,6 +148,17 @@ impl Site {
         let answer = self.post(role, "messages", &message(role, content)).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         answer.body["message"].clone()
+    }
+}
+
+fn ice_servers() -> IceServers {
+    IceServers {
+        stun_urls: vec!["stun:relay.example:3478".to_owned()],
+        relay: Some(Relay {
+            urls: vec!["turn:relay.example:3478?transport=udp".to_owned()],
+            secret: SECRET.parse().unwrap(),
+            lifetime: Duration::from_hours(1),
+        }),
     }
 }
 

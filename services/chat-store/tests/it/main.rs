@@ -11,6 +11,7 @@ mod directory;
 mod history;
 mod http_connections;
 mod http_conversations;
+mod http_ice_servers;
 mod http_internal;
 mod http_messages;
 mod http_requests;

@@ -4,6 +4,7 @@
 //! is decided there, but for requests that name users: those must be the caller.
 
 mod conversations;
+mod ice_servers;
 mod messages;
 
 use axum::{
@@ -31,6 +32,7 @@ pub(super) fn router() -> Router<Api> {
         )
         .route("/chat/conversations/{id}/read", post(messages::mark_read))
         .route("/chat/messages", post(messages::send))
+        .route("/chat/ice-servers", get(ice_servers::list))
 }
 
 /// The caller, a user of an app of this dialect.
