@@ -3,6 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "chat/v1/types.proto",
+        "chat/v1/calls.proto",
         "chat/v1/rpc.proto",
         "chat/v1/event.proto",
     ];
@@ -12,6 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["."])?;
     prost_build::Config::new()
         .bytes(["."])
+        // It prints nothing of what a client sent.
+        .skip_debug(["chat.v1.CallSignal"])
         .compile_fds(descriptors)?;
     Ok(())
 }

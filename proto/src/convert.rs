@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, ErrorKind,
     Message, MessageId, MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, User,
-    UserId,
+    UserId, call::CallId,
 };
 use prost::Message as _;
 use uuid::Uuid;
@@ -115,6 +115,7 @@ macro_rules! wire_id {
 }
 wire_id!(ConversationId);
 wire_id!(MessageId);
+wire_id!(CallId);
 
 impl From<&User> for v1::User {
     fn from(user: &User) -> Self {

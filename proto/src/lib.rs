@@ -11,6 +11,7 @@
 //! What is deliberately absent: I/O, and anything that clients see (that is `dialects`).
 
 mod convert;
+mod convert_calls;
 pub mod subject;
 
 pub use convert::{WireError, failure, reply};

@@ -7,6 +7,7 @@
 
 mod notice;
 mod signal;
+mod summary;
 mod switchboard;
 mod transition;
 
@@ -15,6 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{ChatError, ConversationId, Timestamp, UserId};
 pub use notice::{Notice, Recipient, Tell};
 pub use signal::{Handed, Parked, Route, Signal, SignalKind};
+pub use summary::Summary;
 pub use switchboard::{CallRules, Initiate, Party, Ringing, Switchboard};
 pub use transition::{Change, Transition};
 

@@ -51,8 +51,10 @@ impl Delivery {
                 self.messages_received(user, &received, &envelope.origin)
             }
             Some(v1::envelope::Body::Typing(typing)) => self.typing(user, &typing),
-            // A kind that a newer release has.
-            None => Ok(()),
+            // Calls are not delivered here; without a body it is a kind that a newer release has.
+            Some(v1::envelope::Body::CallNotice(_) | v1::envelope::Body::CallSignals(_)) | None => {
+                Ok(())
+            }
         }
     }
 
