@@ -2,11 +2,13 @@
 //!
 //! Goes in through the doors that every other service uses; a second time it changes nothing.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     apps::Apps,
-    http, json,
+    http, json, secret,
     token::{self, Claims, DAY},
 };
 
@@ -48,6 +50,29 @@ pub(crate) struct Demo {
     pub(crate) people: Vec<(Person, String)>,
     /// The conversation of the two.
     pub(crate) conversation: String,
+}
+
+impl Demo {
+    /// Writes the file that the gateways' demo page takes its people from.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let people = self.people.iter().map(|(person, token)| {
+            json::object([
+                ("id", json::string(person.id)),
+                ("role", json::string(person.role)),
+                ("name", json::string(person.name)),
+                ("token", json::string(token)),
+            ])
+        });
+        let cast = json::object([
+            ("conversation", json::string(&self.conversation)),
+            ("people", json::array(people)),
+        ]);
+        secret::write_private(file, &cast)
+    }
 }
 
 /// Tells the store about the people and their booking, and opens their conversation.

@@ -123,6 +123,8 @@ pub(crate) fn check_compiler() -> Result<()> {
 pub(crate) struct Shared {
     pub(crate) profile: Profile,
     pub(crate) apps_file: PathBuf,
+    /// Turns the demo page on, and is there when the gateways start.
+    pub(crate) demo_file: PathBuf,
     pub(crate) service_token: String,
     pub(crate) deployment_key: String,
     pub(crate) database_url: String,
@@ -196,6 +198,7 @@ impl Service {
             .env("GATEWAY_LISTEN", loopback(port))
             .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
             .env("GATEWAY_REPLICA", name)
+            .env("GATEWAY_DEMO", &shared.demo_file)
             .env("REDIS_URL", &shared.redis_url)
             .env("CHAT_DEPLOYMENT_KEY", &shared.deployment_key)
             .envs(DEVELOPMENT_LIMITS);

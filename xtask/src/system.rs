@@ -79,6 +79,7 @@ impl System {
         let shared = Shared {
             profile: options.profile,
             apps_file: apps.write(&run)?,
+            demo_file: run.path.join("demo.json"),
             service_token: secret::kept(&run.path.join("service.token"))?,
             deployment_key: secret::kept(&run.path.join("deployment.key"))?,
             database_url: servers.postgres.url.clone(),
@@ -92,6 +93,7 @@ impl System {
             Service::store(name, places, &run, &mut free, &shared)
         })?;
         let demo = seed(&apps, &stores, &shared)?;
+        demo.write(&shared.demo_file)?;
         let gateways = start_all("g", options.gateways, |name| {
             Service::gateway(name, places, &run, &mut free, &shared)
         })?;

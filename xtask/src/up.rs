@@ -123,7 +123,8 @@ fn forget(file: Option<&Path>) -> Result<()> {
 
 fn describe(system: &System) {
     let port = system.addresses.first().map_or(0, SocketAddr::port);
-    println!("\ncare-chat is up at http://localhost:{port}\n");
+    println!("\ncare-chat is up at http://localhost:{port}");
+    println!("Try it in two tabs: http://localhost:{port}/demo\n");
     for service in system.services() {
         println!(
             "  {:<9} {:<24} admin {}",

@@ -1,6 +1,6 @@
 //! Everything an operator can set.
 
-use std::{net::SocketAddr, num::ParseIntError, time::Duration};
+use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser};
 use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs};
@@ -32,6 +32,11 @@ pub struct Config {
     /// one, a session can only be continued at the gateway that began it.
     #[arg(long, env = "CHAT_DEPLOYMENT_KEY", hide_env_values = true)]
     pub deployment_key: Option<Secret>,
+
+    /// Serves the demo page at `/demo`, with the people and tokens in this file. For development:
+    /// everybody who can open the page can use the tokens.
+    #[arg(long, env = "GATEWAY_DEMO", value_name = "FILE")]
+    pub demo: Option<PathBuf>,
 
     /// What the connections of clients may cost.
     #[command(flatten)]

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     delivery::{Delivery, DeliveryInbox, Receipts},
+    demo,
     events::{Chat, Parts, TypingSignals},
     metrics::{self, Metric},
     nats::{InterestConnection, InterestError, NatsPublisher, NatsRequests},
@@ -19,7 +20,7 @@ use crate::{
     random,
     registry::{Conversations, Registry},
     store::Store,
-    transport::{self, Server, SidKey},
+    transport::{self, Pages, Server, SidKey},
     wire,
 };
 
@@ -203,8 +204,17 @@ fn transport_config(config: &Config) -> anyhow::Result<transport::Config> {
         replica: config.replica.clone(),
         sid_key: sid_key(config)?,
         trusted_proxies: connections.trusted_proxies.clone(),
+        pages: pages(config)?,
         ..transport::Config::default()
     })
+}
+
+fn pages(config: &Config) -> anyhow::Result<Pages> {
+    let Some(file) = &config.demo else {
+        return Ok(Pages::default());
+    };
+    tracing::warn!("/demo hands out tokens to everybody: this is no production system");
+    demo::pages(file).context("GATEWAY_DEMO")
 }
 
 fn sid_key(config: &Config) -> anyhow::Result<SidKey> {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use socketio_protocol::connection;
 
-use super::{OutboxLimits, SidKey};
+use super::{OutboxLimits, Pages, SidKey};
 
 /// The settings of a [`Server`](super::Server).
 pub struct Config {
@@ -28,6 +28,8 @@ pub struct Config {
     pub sid_key: SidKey,
     /// The peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// What is served at all other paths.
+    pub pages: Pages,
 }
 
 impl Default for Config {
@@ -47,6 +49,7 @@ impl Default for Config {
             replica: "local".to_owned(),
             sid_key: SidKey::generate(),
             trusted_proxies: vec![Network::LOOPBACK_V4, Network::LOOPBACK_V6],
+            pages: Pages::default(),
         }
     }
 }

@@ -36,10 +36,8 @@ pub(super) async fn handle<A: Application>(
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
     let Some(config) = server.protocol(request.uri().path()).map(Arc::clone) else {
-        return Ok(json(
-            StatusCode::NOT_FOUND,
-            r#"{"message":"Not found"}"#.to_owned(),
-        ));
+        let page = server.config.pages.answer(&request);
+        return Ok(page.unwrap_or_else(not_found));
     };
     let origin = request.headers().get(ORIGIN).cloned();
     if let Some(origin) = &origin
@@ -198,6 +196,14 @@ fn allow_all_there_is(headers: &mut HeaderMap) {
     for (name, value) in pairs {
         headers.insert(name, HeaderValue::from_static(value));
     }
+}
+
+/// Answers a request for what is not there.
+fn not_found() -> Answer {
+    json(
+        StatusCode::NOT_FOUND,
+        r#"{"message":"Not found"}"#.to_owned(),
+    )
 }
 
 /// Answers as the reference server does to a request that it refuses.

@@ -14,6 +14,7 @@ mod connection;
 mod http;
 mod inbox;
 mod outbox;
+mod pages;
 mod polling;
 mod server;
 mod sid;
@@ -29,6 +30,7 @@ pub use self::{
     },
     config::{Config, InvalidNetwork, Network},
     outbox::OutboxLimits,
+    pages::{Keep, Pages},
     server::Server,
     sid::SidKey,
     socket::{Link, Socket, SocketId},

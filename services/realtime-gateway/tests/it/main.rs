@@ -6,6 +6,7 @@ mod chat_connect;
 mod chat_delivery;
 mod chat_messages;
 mod chat_rooms;
+mod demo;
 mod transport;
 mod transport_polling;
 mod transport_websocket;
