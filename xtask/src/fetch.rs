@@ -94,7 +94,8 @@ fn get(tools: &[Tool], places: &Places, source: Source) -> Result<()> {
         .flat_map(|tool| tool.packages())
         .copied()
         .collect();
-    println!(
+    // Not on the standard output: `cargo xtask chromium` prints a path there, and nothing else.
+    eprintln!(
         "fetching {} into {}",
         packages.join(", "),
         places.dev.display()

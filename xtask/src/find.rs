@@ -20,6 +20,7 @@ pub(crate) enum Tool {
     Coturn,
     Haproxy,
     Node,
+    Chromium,
 }
 
 impl Tool {
@@ -41,6 +42,7 @@ impl Tool {
             Self::Coturn => "turnserver",
             Self::Haproxy => "haproxy",
             Self::Node => "node",
+            Self::Chromium => "chromium-headless-shell",
         }
     }
 
@@ -53,6 +55,7 @@ impl Tool {
             Self::Coturn => "CHAT_TURNSERVER",
             Self::Haproxy => "CHAT_HAPROXY",
             Self::Node => "CHAT_NODE",
+            Self::Chromium => "CHAT_CHROMIUM",
         }
     }
 
@@ -65,6 +68,7 @@ impl Tool {
             Self::Coturn => (4, 6),
             Self::Haproxy => (2, 2),
             Self::Node => (18, 19),
+            Self::Chromium => (120, 0),
         }
     }
 
@@ -77,6 +81,7 @@ impl Tool {
             Self::Coturn => &["coturn"],
             Self::Haproxy => &["haproxy"],
             Self::Node => &["nodejs", "npm"],
+            Self::Chromium => &["chromium-headless-shell"],
         }
     }
 
@@ -89,6 +94,7 @@ impl Tool {
             Self::Coturn => "coturn",
             Self::Haproxy => "haproxy",
             Self::Node => "node",
+            Self::Chromium => "chromium",
         }
     }
 
@@ -97,14 +103,19 @@ impl Tool {
         match self {
             Self::Postgres => Some("initdb"),
             Self::Node => Some("npm"),
-            Self::Nats | Self::Redis | Self::Coturn | Self::Haproxy => None,
+            Self::Nats | Self::Redis | Self::Coturn | Self::Haproxy | Self::Chromium => None,
         }
     }
 
     fn version_flag(self) -> &'static str {
         match self {
             Self::Haproxy => "-v",
-            Self::Postgres | Self::Nats | Self::Redis | Self::Coturn | Self::Node => "--version",
+            Self::Postgres
+            | Self::Nats
+            | Self::Redis
+            | Self::Coturn
+            | Self::Node
+            | Self::Chromium => "--version",
         }
     }
 }
@@ -172,7 +183,8 @@ fn find_fetched(tool: Tool, places: &Places) -> Option<Program> {
     let root = places.dev.join("root");
     let libraries = unpacked_libraries(&root);
     let mut folders = postgres_folders(&root.join("usr/lib/postgresql"));
-    folders.extend(["usr/sbin", "usr/bin"].map(|folder| root.join(folder)));
+    // What /usr/bin has of Chromium is a script that looks for it outside of `root`.
+    folders.extend(["usr/sbin", "usr/bin", "usr/lib/chromium"].map(|folder| root.join(folder)));
     folders
         .iter()
         .find_map(|folder| usable(tool, &folder.join(tool.program()), Some(&libraries)))
@@ -214,10 +226,14 @@ fn unpacked_libraries(root: &Path) -> String {
     let mut folders = Vec::new();
     for lib in ["usr/lib", "lib"].map(|folder| root.join(folder)) {
         let below = fs::read_dir(&lib).into_iter().flatten().flatten();
+        let of_machine = below
+            .map(|entry| entry.path())
+            .filter(|path| path.to_string_lossy().contains("-linux-gnu"));
+        // The one library that keeps a part of itself in a folder below.
         folders.extend(
-            below
-                .filter(|entry| entry.file_name().to_string_lossy().contains("-linux-gnu"))
-                .map(|entry| entry.path().display().to_string()),
+            of_machine
+                .flat_map(|path| [path.join("pulseaudio"), path])
+                .map(|path| path.display().to_string()),
         );
         folders.push(lib.display().to_string());
     }
@@ -229,7 +245,7 @@ fn usable(tool: Tool, path: &Path, libraries: Option<&str>) -> Option<Program> {
     // what its name says.
     let path = match tool {
         Tool::Postgres => path.canonicalize().ok()?,
-        Tool::Nats | Tool::Redis | Tool::Coturn | Tool::Haproxy | Tool::Node => {
+        Tool::Nats | Tool::Redis | Tool::Coturn | Tool::Haproxy | Tool::Node | Tool::Chromium => {
             std::path::absolute(path).ok()?
         }
     };
@@ -278,6 +294,7 @@ mod tests {
             ("HAProxy version 2.6.12-1+deb12u3 2025/10/03", (2, 6)),
             ("4.6.1", (4, 6)),
             ("v20.19.0", (20, 19)),
+            ("Chromium 148.0.7778.167 built on Debian", (148, 0)),
         ] {
             assert_eq!(version(text), Some(expected), "{text}");
         }

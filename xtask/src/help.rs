@@ -6,9 +6,10 @@ cargo xtask COMMAND [FLAGS]
 
 Runs, tests and checks care-chat. Needs git, rustup and a C compiler; Postgres (14 or newer),
 nats-server (2.9), redis-server (7), coturn (4.6), haproxy (2.2) and, for the tests, Node.js (18.19)
-are found on the machine or, on Debian and Ubuntu, fetched without root as private copies. Nothing is
-installed and no service of the system is touched: everything is kept in .dev/ (for root in /var/tmp, since
-Postgres refuses to run as root), and deleting that folder removes it all.
+and Chromium (120) are found on the machine or, on Debian and Ubuntu, fetched without root as private
+copies. Nothing is installed and no service of the system is touched: everything is kept in .dev/
+(for root in /var/tmp, since Postgres refuses to run as root), and deleting that folder removes it
+all.
 
 RUN
   up            The whole system on http://localhost:3000, with demo users, until Ctrl-C.
@@ -32,9 +33,11 @@ RUN
     --endpoints FILE  The system that wrote FILE.
 
 TEST
-  test [FILTER..]     Every test, on a system of its own: Rust, documentation, stock clients. The last
-                line is `N passed, N failed`. With a filter the Rust tests alone, the filter handed
-                to cargo nextest (or to cargo test where that is not installed).
+  test [FILTER..]     Every test, on a system of its own: Rust, documentation, two browsers in calls,
+                stock clients. The last line is `N passed, N failed`. With a filter the Rust tests
+                alone, the filter handed to cargo nextest (or to cargo test where that is not
+                installed).
+  chromium      Prints the path of the browser that the tests use, fetching one where there is none.
   conformance-server --port P
                 The transport alone, for the official Engine.IO and Socket.IO suites.
   bench [FLAGS..]     Measures an optimised system of its own. --gateways and --stores as for up;
@@ -48,7 +51,8 @@ CHECK
     --check           Only says whether that is needed.
 
 ENVIRONMENT
-  CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_TURNSERVER, CHAT_HAPROXY, CHAT_NODE
+  CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_TURNSERVER, CHAT_HAPROXY, CHAT_NODE,
+  CHAT_CHROMIUM
                 The executable to use, before any other that could be found.
   CARE_CHAT_DEV The folder to use in place of .dev/.
 ";

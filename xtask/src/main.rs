@@ -11,6 +11,7 @@
 mod apps;
 mod apt;
 mod bench;
+mod chromium;
 mod ci;
 mod cli;
 mod demo;
@@ -73,6 +74,7 @@ fn run() -> Result<bool> {
     match command.as_str() {
         "bench" => bench::command(args, &places)?,
         "ci" => return ci::command(args, &places),
+        "chromium" => chromium::print(args, &places)?,
         "conformance-server" => services::conformance_server(args, &places)?,
         "layers" => layers::command(args, &places)?,
         "servers" => up::servers(args, &places)?,

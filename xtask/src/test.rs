@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 
 use crate::{
+    chromium,
     cli::Args,
     fetch::Source,
     node,
@@ -78,7 +79,12 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         let mut documentation = services::cargo(places);
         documentation.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
         tally.add(counted("documentation", prepare(documentation))?);
-        tally.add(counted("clients", prepare(clients(places)?))?);
+        // The clients' suite comes last: it ends with processes killed.
+        let clients = npm_test("clients", places)?;
+        let mut browser = npm_test("browser", places)?;
+        browser.env("CHAT_CHROMIUM", chromium::get(places)?);
+        tally.add(counted("browser", prepare(browser))?);
+        tally.add(counted("clients", prepare(clients))?);
     }
     Ok(())
 }
@@ -111,9 +117,9 @@ fn rust(places: &Places, filter: &[String]) -> Command {
     command
 }
 
-/// Prepares the suite in JavaScript and returns the command that runs it.
-fn clients(places: &Places) -> Result<Command> {
-    let folder = places.workspace.join("tests/clients");
+/// Prepares the suite in JavaScript in `tests/<name>` and returns the command that runs it.
+fn npm_test(name: &str, places: &Places) -> Result<Command> {
+    let folder = places.workspace.join("tests").join(name);
     let path = node::path(places)?;
     let npm = |arguments: &[&str]| {
         let mut command = tied::command("npm", None);
@@ -127,7 +133,7 @@ fn clients(places: &Places) -> Result<Command> {
         let status = process::run(npm(&["ci", "--no-audit", "--no-fund"]))?;
         ensure!(
             status.success(),
-            "npm could not install the clients; see above"
+            "npm could not install what the {name} tests need; see above"
         );
     }
     Ok(npm(&["test"]))
