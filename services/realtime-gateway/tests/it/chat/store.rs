@@ -51,6 +51,8 @@ struct Stored {
     conversation: Conversation,
     messages: Vec<Message>,
     keys: HashMap<(UserId, String), Seq>,
+    /// Survives a failover: that takes longer than the clock runs behind.
+    last_at: i64,
 }
 
 impl FakeStore {
@@ -89,6 +91,7 @@ impl FakeStore {
             conversation,
             messages: Vec::new(),
             keys: HashMap::new(),
+            last_at: 0,
         };
         self.conversations.lock().insert(id, stored);
         id
@@ -152,8 +155,8 @@ impl FakeStore {
             return stored.messages[usize::try_from(seq.0 - 1).unwrap()].clone();
         }
         let seq = stored.conversation.last_seq.next();
-        let last_at = stored.messages.last().map_or(0, |last| last.created_at.0);
-        let at = Timestamp(service_kit::now().0.max(last_at + 1));
+        let at = Timestamp(service_kit::now().0.max(stored.last_at + 1));
+        stored.last_at = at.0;
         let unix_ms = u64::try_from(at.0).unwrap();
         let message = Message {
             id: MessageId::new(id, unix_ms, Uuid::new_v4().as_u64_pair().0),
