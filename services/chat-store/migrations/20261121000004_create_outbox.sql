@@ -32,8 +32,12 @@ INSERT INTO epoch (generation) VALUES (1);
 
 -- The generation of all sequence numbers: the row's above, and the timeline of the server, which
 -- changes by itself when a standby is promoted that may lack the last messages.
-CREATE FUNCTION chat_epoch() RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT (generation::bigint << 32)
-         | ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
-    FROM epoch
-$$;
+-- In PL/pgSQL, which keeps the plan: a function in SQL is parsed anew in each transaction.
+CREATE FUNCTION chat_epoch() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT (generation::bigint << 32)
+             | ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
+        FROM epoch
+    );
+END $$;

@@ -35,10 +35,16 @@ CREATE FUNCTION append_messages(
     outbox_id       bigint,
     epoch           bigint
 )
-LANGUAGE plpgsql VOLATILE AS $$
+-- Planning costs four times what a small batch does, and Postgres would plan those each time. The plan
+-- that is kept may be made while the tables are empty, hence without a thought of reading them whole.
+LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 DECLARE
-    v_now timestamptz;
+    v_now   timestamptz;
+    v_epoch bigint;
 BEGIN
     -- In id order, so that batches never wait for each other in a circle.
     PERFORM 1 FROM conversations c
@@ -54,6 +60,7 @@ BEGIN
     FOR NO KEY UPDATE;
 
     v_now := date_trunc('milliseconds', clock_timestamp());
+    v_epoch := chat_epoch();
 
     RETURN QUERY
     WITH input AS MATERIALIZED (
@@ -177,7 +184,7 @@ BEGIN
            coalesce(h.last_at, i.last_at),
            i.started_at,
            (SELECT o.outbox_id FROM into_outbox o),
-           chat_epoch()
+           v_epoch
     FROM input i
     LEFT JOIN stored s ON s.ord = i.ord
     LEFT JOIN fresh f

@@ -1,27 +1,23 @@
--- Marks messages delivered or read, for the one user who may: each once, the counter in step.
---
--- The participant's row is locked first, so receipts of one user's devices follow one another and
--- the counter takes off exactly what this call marks.
+-- Marks messages read or delivered, each once.
 
-CREATE FUNCTION receive_messages(
+-- Read: for the one user who may, the counter in step. The participant's row is locked first, so receipts
+-- of one user's devices follow one another and the counter takes off exactly what this call marks.
+CREATE FUNCTION read_messages(
     p_conversation uuid,
     p_user         text,
     p_ids          uuid[],
     p_from         timestamptz,  -- the time of the oldest and
     p_until        timestamptz,  -- of the newest of the ids: opens only their partitions
-    p_read         boolean,
     OUT message_ids uuid[],
     OUT marked_at   timestamptz,
     OUT epoch       bigint
 )
-LANGUAGE plpgsql VOLATILE AS $$
+-- As in append_messages: one plan, kept.
+LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
 BEGIN
-    -- That a message arrived may be forgotten in a crash; that it was read may not. There is one such
-    -- mark for nearly every message: waiting for the disk with each would cost as much as sending.
-    IF NOT p_read THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
-    END IF;
-
     PERFORM 1 FROM participants p
     WHERE p.conversation_id = p_conversation AND p.user_id = p_user
     FOR NO KEY UPDATE;
@@ -30,23 +26,67 @@ BEGIN
     epoch := chat_epoch();
 
     WITH marked AS (
-        UPDATE /* messages.receive */ messages m
+        UPDATE /* messages.read */ messages m
         SET delivered_at = coalesce(m.delivered_at, marked_at),
-            read_at = CASE WHEN p_read THEN marked_at ELSE m.read_at END
+            read_at = marked_at
         WHERE m.conversation_id = p_conversation
           AND m.created_at BETWEEN p_from AND p_until
           AND m.message_id = ANY (p_ids)
           AND m.sender_id <> p_user
-          AND CASE WHEN p_read THEN m.read_at ELSE m.delivered_at END IS NULL
+          AND m.read_at IS NULL
         RETURNING m.message_id, m.seq
     )
     SELECT coalesce(array_agg(marked.message_id ORDER BY marked.seq), '{}')
     INTO message_ids
     FROM marked;
 
-    IF p_read AND cardinality(message_ids) > 0 THEN
+    IF cardinality(message_ids) > 0 THEN
         UPDATE participants p
         SET unread = p.unread - cardinality(message_ids)
         WHERE p.conversation_id = p_conversation AND p.user_id = p_user;
     END IF;
+END $$;
+
+-- Delivered: for many users at once, whoever asks has checked that they may.
+CREATE FUNCTION deliver_messages(
+    p_conversations uuid[],
+    p_users         text[],
+    p_ids           uuid[],
+    p_times         timestamptz[],  -- of the messages, exactly
+    OUT message_ids uuid[],
+    OUT marked_at   timestamptz,
+    OUT epoch       bigint
+)
+-- A loop over the messages opens their partitions alone; any other join reads all of them.
+LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    -- That a message arrived may be forgotten in a crash. There is one such mark for nearly every
+    -- message: waiting for the disk with each would cost as much as sending.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    marked_at := date_trunc('milliseconds', clock_timestamp());
+    epoch := chat_epoch();
+
+    WITH free AS MATERIALIZED (
+        SELECT m.conversation_id, m.created_at
+        FROM unnest(p_conversations, p_users, p_ids, p_times) AS t(conversation, reader, id, at)
+        JOIN messages m ON m.conversation_id = t.conversation AND m.created_at = t.at
+        WHERE m.message_id = t.id AND m.sender_id <> t.reader AND m.delivered_at IS NULL
+        -- Who holds one is marking it. Waiting for none, batches never wait in a circle.
+        FOR NO KEY UPDATE OF m SKIP LOCKED
+    ),
+    marked AS (
+        UPDATE /* messages.deliver */ messages m
+        SET delivered_at = marked_at
+        FROM free f
+        WHERE m.conversation_id = f.conversation_id AND m.created_at = f.created_at
+        RETURNING m.message_id
+    )
+    SELECT coalesce(array_agg(marked.message_id), '{}')
+    INTO message_ids
+    FROM marked;
 END $$;

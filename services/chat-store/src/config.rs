@@ -128,12 +128,12 @@ pub struct AppendArgs {
     #[arg(long, env = "STORE_APPEND_BATCH", default_value_t = 256)]
     pub append_batch: usize,
 
-    /// Milliseconds that a transaction waits for company while others are in flight.
+    /// Milliseconds between two transactions that are not full: the later one waits for company.
     #[arg(long, env = "STORE_APPEND_LINGER_MS", default_value_t = 2)]
     pub append_linger_ms: u64,
 
     /// Most append transactions at a time. Fewer than the connections, so that reads get some.
-    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 8)]
+    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 4)]
     pub append_in_flight: usize,
 
     /// Most messages waiting or in flight; past it, senders are told to come back.

@@ -146,6 +146,15 @@ pub struct Received {
     pub at: Timestamp,
 }
 
+/// A message that arrived at a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Delivery {
+    pub conversation: ConversationId,
+    pub user: UserId,
+    pub message: MessageId,
+}
+
 /// The position of a conversation.
 pub type Head = (ConversationId, Seq);
 
@@ -204,6 +213,10 @@ pub trait Store: Send + Sync {
         id: ConversationId,
     ) -> Answer<'a, Option<Conversation>>;
 
+    /// Returns those of the conversations that exist, of whatever app.
+    fn find_conversations<'a>(&'a self, ids: &'a [ConversationId])
+    -> Answer<'a, Vec<Conversation>>;
+
     /// Returns the user's conversations that changed last, newest first.
     fn list_conversations<'a>(
         &'a self,
@@ -240,15 +253,18 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Answer<'_, Vec<Message>>;
 
-    /// Marks messages that others sent to `user`; those marked before or unknown stay out. Also
-    /// returns the generation of the sequence numbers.
-    fn receive<'a>(
+    /// Marks messages that others sent to `user` as read; those marked before or unknown stay out.
+    /// Also returns the generation of the sequence numbers.
+    fn read<'a>(
         &'a self,
         conversation: ConversationId,
         user: &'a UserId,
         ids: &'a [MessageId],
-        receipt: Receipt,
     ) -> Answer<'a, (Received, u64)>;
+
+    /// Marks messages as delivered to users who are known to take part, all in one transaction that
+    /// does not wait for the disk; otherwise as [`Self::read`], in no order.
+    fn deliver<'a>(&'a self, deliveries: &'a [Delivery]) -> Answer<'a, (Received, u64)>;
 
     /// Returns the generation of the sequence numbers; a new one may have reused them.
     fn epoch(&self) -> Answer<'_, u64>;

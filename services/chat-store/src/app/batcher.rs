@@ -1,8 +1,8 @@
 //! Puts the appends of many callers into few transactions.
 //!
-//! A batch leaves when it is full or its linger is over, and at once when nothing is in flight: alone,
-//! nobody waits for company. What arrives while all slots are taken joins the next batch, so batches
-//! grow by themselves under load. It makes no order of its own: entries go in as they came.
+//! A batch leaves when it is full, else no sooner than its linger after the one before it: a message
+//! that comes alone waits for no company. What arrives while all slots are taken joins the next batch,
+//! so batches grow by themselves under load. It makes no order of its own: entries go in as they came.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 pub struct BatchLimits {
     /// Most messages in one transaction.
     pub messages: usize,
-    /// How long a batch waits for company while others are in flight.
+    /// How long after a batch the next one leaves that is not full.
     pub linger: Duration,
     /// Most transactions at a time.
     pub in_flight: usize,
@@ -35,7 +35,7 @@ impl Default for BatchLimits {
         Self {
             messages: 256,
             linger: Duration::from_millis(2),
-            in_flight: 8,
+            in_flight: 4,
             queue: 8_192,
         }
     }
@@ -116,6 +116,7 @@ fn overloaded() -> ChatError {
 async fn run(mut queue: mpsc::Receiver<Job>, writer: Arc<Writer>, limits: BatchLimits) {
     let slots = Arc::new(Semaphore::new(limits.in_flight));
     let mut early: Option<Job> = None;
+    let mut due = Instant::now();
     loop {
         let first = match early.take() {
             Some(job) => job,
@@ -127,8 +128,7 @@ async fn run(mut queue: mpsc::Receiver<Job>, writer: Arc<Writer>, limits: BatchL
         let mut size = first.entries.len();
         let mut batch = vec![first];
         let mut open = true;
-        let mut lingered = slots.available_permits() == limits.in_flight;
-        let deadline = Instant::now() + limits.linger;
+        let mut lingered = due <= Instant::now();
 
         let slot = loop {
             let full = early.is_some() || size >= limits.messages;
@@ -143,10 +143,11 @@ async fn run(mut queue: mpsc::Receiver<Job>, writer: Arc<Writer>, limits: BatchL
                     None => open = false,
                 },
                 slot = Arc::clone(&slots).acquire_owned(), if full || lingered || !open => break slot,
-                () = tokio::time::sleep_until(deadline), if !lingered => lingered = true,
+                () = tokio::time::sleep_until(due), if !lingered => lingered = true,
             }
         };
         let Ok(slot) = slot else { return }; // The semaphore is never closed.
+        due = Instant::now() + limits.linger;
         let writer = Arc::clone(&writer);
         tokio::spawn(async move {
             writer.write(batch).await;

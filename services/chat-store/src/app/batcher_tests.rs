@@ -170,6 +170,24 @@ async fn alone_nobody_waits_for_company() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_right_behind_waits_for_company() {
+    let journal = Scripted::new(3, never);
+    let limits = BatchLimits {
+        in_flight: 2,
+        ..LIMITS
+    };
+    let (batcher, _) = start(&journal, limits);
+    append(&batcher, "x").await.unwrap();
+    let started = Instant::now();
+
+    let (one, two) = tokio::join!(append(&batcher, "x"), append(&batcher, "x"));
+
+    assert!(one.is_ok() && two.is_ok());
+    assert_eq!(journal.batches(), [1, 2]);
+    assert_eq!(started.elapsed(), limits.linger);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_arrives_meanwhile_goes_together_up_to_the_limit() {
     let journal = Scripted::new(0, never);
     let (batcher, _) = start(&journal, LIMITS);

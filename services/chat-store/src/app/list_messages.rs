@@ -1,8 +1,7 @@
 //! Reads history: a page for a person, a range for a gateway, what was missed for a device.
 
 use chat_domain::{
-    AppId, ChatError, Conversation, ConversationId, Direction, Message, MessageId, PageRequest,
-    Receipt, Seq,
+    AppId, ChatError, Conversation, ConversationId, Direction, Message, MessageId, PageRequest, Seq,
 };
 
 use super::{App, Caller, Member};
@@ -70,14 +69,10 @@ impl App {
         if ids.is_empty() {
             return Ok(());
         }
-        let received = self
-            .receive_in(
-                Member::from(caller),
-                conversation,
-                &ids,
-                Receipt::Delivered,
-                Origin::default(),
-            )
+        let (member, origin) = (Member::from(caller), Origin::default());
+        let deliverer = &self.deliverer;
+        let received = deliverer
+            .deliver(member, conversation.id, &ids, origin)
             .await?;
         for message in messages {
             if received.ids.contains(&message.id) {

@@ -6,6 +6,7 @@ mod append_message;
 mod batcher;
 mod caller;
 pub mod calls;
+mod deliver_messages;
 mod ice_servers;
 mod list_messages;
 mod open_conversation;
@@ -36,6 +37,7 @@ pub struct App {
     store: Arc<dyn Store>,
     events: Arc<dyn Events>,
     batcher: batcher::Batcher,
+    deliverer: deliver_messages::Deliverer,
     apps: Arc<Apps>,
 }
 
@@ -52,10 +54,12 @@ impl App {
         limits: BatchLimits,
     ) -> Self {
         let batcher = batcher::Batcher::start(journal, Arc::clone(&events), limits);
+        let deliverer = deliver_messages::Deliverer::start(Arc::clone(&store), Arc::clone(&events));
         Self {
             store,
             events,
             batcher,
+            deliverer,
             apps,
         }
     }

@@ -1,6 +1,6 @@
 //! Marks messages as delivered or read, and tells both sides.
 
-use chat_domain::{ChatError, Conversation, ConversationId, MessageId, Receipt};
+use chat_domain::{ChatError, ConversationId, MessageId, Receipt};
 
 use super::{App, Member};
 use crate::ports::{Committed, Event, Origin, Received};
@@ -28,30 +28,31 @@ impl App {
             return Err(ChatError::TooLarge("messageIds"));
         }
         let member = member.into();
-        let conversation = self.conversation(member, conversation).await?;
-        self.receive_in(member, &conversation, ids, receipt, origin)
-            .await
+        match receipt {
+            Receipt::Delivered => {
+                let deliverer = &self.deliverer;
+                deliverer.deliver(member, conversation, ids, origin).await
+            }
+            Receipt::Read => self.read(member, conversation, ids, origin).await,
+        }
     }
 
-    pub(super) async fn receive_in(
+    async fn read(
         &self,
         member: Member<'_>,
-        conversation: &Conversation,
+        conversation: ConversationId,
         ids: &[MessageId],
-        receipt: Receipt,
         origin: Origin,
     ) -> Result<Received, ChatError> {
-        let (received, epoch) = self
-            .store
-            .receive(conversation.id, member.user, ids, receipt)
-            .await?;
+        let conversation = self.conversation(member, conversation).await?;
+        let (received, epoch) = self.store.read(conversation.id, member.user, ids).await?;
         if received.ids.is_empty() {
             return Ok(received);
         }
         let event = Event::received(
-            conversation,
+            &conversation,
             member.user,
-            receipt,
+            Receipt::Read,
             received.clone(),
             origin,
             epoch,

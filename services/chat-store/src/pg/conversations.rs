@@ -86,6 +86,27 @@ pub(super) async fn find(
     .transpose()
 }
 
+pub(super) async fn find_all(
+    pool: &PgPool,
+    ids: &[ConversationId],
+) -> Result<Vec<Conversation>, PgError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query_as!(
+        Row,
+        "SELECT /* conversations.find_all */
+                conversation_id, app_id, booking_id, first_id, first_role, second_id, second_role,
+                last_seq, last_at, created_at
+         FROM conversations
+         WHERE conversation_id = ANY ($1)",
+        &ids,
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(Conversation::try_from)
+    .collect()
+}
+
 pub(super) async fn list(
     pool: &PgPool,
     app: &AppId,

@@ -1,17 +1,17 @@
-//! Reading messages and marking them as received.
+//! Reading messages.
 //!
 //! History is read in the order of `created_at`, which the partitions follow, between two bounds that
 //! `message_marks` gives: so only the partitions that hold the page are opened.
 
 use chat_domain::{
-    Attachment, ClientKey, Content, ConversationId, Message, MessageId, MessageKind, Receipt, Role,
-    Seq, Timestamp, UserId,
+    Attachment, ClientKey, Content, ConversationId, Message, MessageId, MessageKind, Role, Seq,
+    Timestamp, UserId,
 };
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
 
 use super::error::{PgError, inconsistent};
-use crate::ports::{Received, Slice};
+use crate::ports::Slice;
 
 pub(super) async fn list(
     pool: &PgPool,
@@ -84,37 +84,6 @@ async fn list_after(
     )
     .fetch_all(pool)
     .await?)
-}
-
-pub(super) async fn receive(
-    pool: &PgPool,
-    conversation: ConversationId,
-    user: &UserId,
-    ids: &[MessageId],
-    receipt: Receipt,
-) -> Result<(Received, u64), PgError> {
-    // An id carries the time of its message; one without a sensible time is of no message.
-    let time = |id: &MessageId| Timestamp(i64::try_from(id.unix_ms()).unwrap_or(0)).to_datetime();
-    let (oldest, newest) = (ids.iter().map(time).min(), ids.iter().map(time).max());
-    let raw: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let row = sqlx::query!(
-        r#"SELECT /* messages.receive */
-                  message_ids AS "message_ids!", marked_at AS "marked_at!", epoch AS "epoch!"
-           FROM receive_messages($1, $2, $3, $4, $5, $6)"#,
-        conversation.0,
-        user.as_str(),
-        &raw,
-        oldest.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        newest.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        matches!(receipt, Receipt::Read),
-    )
-    .fetch_one(pool)
-    .await?;
-    let received = Received {
-        ids: row.message_ids.into_iter().map(MessageId).collect(),
-        at: Timestamp::from_datetime(row.marked_at),
-    };
-    Ok((received, epoch(row.epoch)?))
 }
 
 pub(super) fn epoch(epoch: i64) -> Result<u64, PgError> {

@@ -11,11 +11,12 @@ mod error;
 mod journal;
 mod messages;
 mod outbox;
+mod receipts;
 
 use std::time::Duration;
 
 use chat_domain::{
-    AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId, Receipt,
+    AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId,
     SubjectId, User, UserId,
 };
 use futures_util::future::{BoxFuture, join_all};
@@ -26,8 +27,8 @@ use sqlx::{
 };
 
 use crate::ports::{
-    Answer, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId, Received,
-    Slice, Store, Written,
+    Answer, Delivery, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId,
+    Received, Slice, Store, Written,
 };
 use error::PgError;
 
@@ -230,6 +231,13 @@ impl Store for Pg {
         answer(conversations::find(&self.pool, app, id))
     }
 
+    fn find_conversations<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<Conversation>> {
+        answer(conversations::find_all(&self.pool, ids))
+    }
+
     fn list_conversations<'a>(
         &'a self,
         app: &'a AppId,
@@ -275,15 +283,17 @@ impl Store for Pg {
         answer(messages::list(&self.pool, conversation, slice, limit))
     }
 
-    fn receive<'a>(
+    fn read<'a>(
         &'a self,
         conversation: ConversationId,
         user: &'a UserId,
         ids: &'a [MessageId],
-        receipt: Receipt,
     ) -> Answer<'a, (Received, u64)> {
-        let pool = &self.pool;
-        answer(messages::receive(pool, conversation, user, ids, receipt))
+        answer(receipts::read(&self.pool, conversation, user, ids))
+    }
+
+    fn deliver<'a>(&'a self, deliveries: &'a [Delivery]) -> Answer<'a, (Received, u64)> {
+        answer(receipts::deliver(&self.pool, deliveries))
     }
 
     fn epoch(&self) -> Answer<'_, u64> {

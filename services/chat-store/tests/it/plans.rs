@@ -6,7 +6,10 @@ use std::path::Path;
 use chat_domain::{AppId, ConversationId, MessageKind, Seq, UserId};
 use chat_store::ports::{Entry, Journal as _, Key, Outcome};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool,
+    postgres::PgConnectOptions,
+};
 use uuid::Uuid;
 
 use crate::world::{World, content};
@@ -156,18 +159,29 @@ async fn a_receipt_opens_the_partition_of_its_messages() {
     .unwrap();
 
     let mut session = fresh(&sql).await;
-    let marked: Vec<Uuid> = sqlx::query_scalar(statement("messages.receive"))
+    let delivered: Vec<Uuid> = sqlx::query_scalar(statement("messages.deliver"))
+        .bind(vec![CONVERSATION.0])
+        .bind(vec!["c".to_owned()])
+        .bind(vec![id])
+        .bind(vec![at])
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(delivered, [id]);
+    assert_eq!(opened(&mut session).await, 1);
+    session.close().await.unwrap();
+
+    let mut session = fresh(&sql).await;
+    let read: Vec<Uuid> = sqlx::query_scalar(statement("messages.read"))
         .bind(CONVERSATION.0)
         .bind("c")
         .bind(vec![id])
         .bind(at)
         .bind(at)
-        .bind(true)
         .fetch_one(&mut session)
         .await
         .unwrap();
-
-    assert_eq!(marked, [id]);
+    assert_eq!(read, [id]);
     assert_eq!(opened(&mut session).await, 1);
 }
 

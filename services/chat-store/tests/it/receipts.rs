@@ -109,6 +109,56 @@ async fn receipts_belong_to_participants_and_their_own_conversation() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_is_marked_and_told_once_however_many_come_at_a_time() {
+    let world = World::new().await;
+    let ear = Ear::new();
+    let store = world.store(ear.clone()).await;
+    let mut talks = Vec::new();
+    for _ in 0..8 {
+        let (pair, conversation) = world.talk(&store).await;
+        let sent = send_many(&store, &pair.patient, conversation, 5).await;
+        let ids: Vec<_> = sent.iter().map(|message| message.id).collect();
+        talks.push((Arc::new(pair), conversation, ids));
+    }
+    let stranger = world.caller(Role::Consultant);
+    let (_, foreign, foreign_ids) = &talks[0];
+
+    let by_stranger = store.receive(
+        &stranger,
+        *foreign,
+        foreign_ids,
+        Receipt::Delivered,
+        Origin::default(),
+    );
+    let devices = talks.iter().flat_map(|talk| [talk; 3]).map(|talk| {
+        let (store, (pair, conversation, ids)) = (store.clone(), talk.clone());
+        tokio::spawn(async move {
+            let reader = &pair.consultant;
+            receive(&store, reader, conversation, &ids, Receipt::Delivered).await
+        })
+    });
+    let (by_stranger, marked) = tokio::join!(by_stranger, join_all(devices));
+
+    assert!(matches!(by_stranger, Err(ChatError::NotParticipant)));
+    let mut marked: Vec<_> = marked
+        .into_iter()
+        .flat_map(|one| one.unwrap().ids)
+        .collect();
+    let mut all: Vec<_> = talks.iter().flat_map(|(_, _, ids)| ids.clone()).collect();
+    marked.sort();
+    all.sort();
+    assert_eq!(marked, all);
+    let told = ear
+        .events()
+        .into_iter()
+        .filter_map(|event| match event.fact {
+            Fact::MessagesReceived { received, .. } => Some(received.ids.len()),
+            Fact::MessageAppended(..) => None,
+        });
+    assert_eq!(told.sum::<usize>(), all.len());
+}
+
 #[tokio::test]
 async fn delivery_counts_nothing_and_reading_a_page_is_delivery() {
     let world = World::new().await;
