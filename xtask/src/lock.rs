@@ -14,16 +14,22 @@ use anyhow::{Context as _, Result};
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
 
-/// Waits for the lock at `path`.
+/// Waits for the lock at `path`, and says so if another process has it.
 ///
 /// # Errors
 ///
 /// When the file can't be created or locked.
 pub(crate) fn wait(path: &Path) -> Result<Lock> {
-    let file = open(path)?;
-    file.lock()
-        .with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(Lock(file))
+    match attempt(path)? {
+        Ok(lock) => Ok(lock),
+        Err(holder) => {
+            eprintln!("waiting for process {holder}, which fetches packages ...");
+            let file = open(path)?;
+            file.lock()
+                .with_context(|| format!("cannot lock {}", path.display()))?;
+            hold(file)
+        }
+    }
 }
 
 /// Takes the lock at `path`, or returns the process id of the holder.
@@ -34,12 +40,7 @@ pub(crate) fn wait(path: &Path) -> Result<Lock> {
 pub(crate) fn attempt(path: &Path) -> Result<std::result::Result<Lock, String>> {
     let mut file = open(path)?;
     match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "{}", std::process::id())?;
-            Ok(Ok(Lock(file)))
-        }
+        Ok(()) => hold(file).map(Ok),
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();
             file.read_to_string(&mut holder)?;
@@ -49,6 +50,14 @@ pub(crate) fn attempt(path: &Path) -> Result<std::result::Result<Lock, String>> 
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
     }
+}
+
+/// Leaves word of who has the lock.
+fn hold(mut file: File) -> Result<Lock> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{}", std::process::id())?;
+    Ok(Lock(file))
 }
 
 fn open(path: &Path) -> Result<File> {
