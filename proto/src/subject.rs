@@ -16,7 +16,10 @@ pub const RPC_ALL: &str = "chat.v1.rpc.>";
 
 /// What can be asked of a chat-store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is described at its message in rpc.proto")]
+#[expect(
+    missing_docs,
+    reason = "each is described at its message in rpc.proto or calls.proto"
+)]
 pub enum Rpc {
     OpenSession,
     GetConversation,
@@ -25,11 +28,20 @@ pub enum Rpc {
     Range,
     Sync,
     Receive,
+    InitiateCall,
+    AcceptCall,
+    RejectCall,
+    EndCall,
+    Signal,
+    DeviceGone,
+    DeviceBack,
+    CallsTold,
+    GatewayAlive,
 }
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 16] = [
         Self::OpenSession,
         Self::GetConversation,
         Self::Heads,
@@ -37,6 +49,15 @@ impl Rpc {
         Self::Range,
         Self::Sync,
         Self::Receive,
+        Self::InitiateCall,
+        Self::AcceptCall,
+        Self::RejectCall,
+        Self::EndCall,
+        Self::Signal,
+        Self::DeviceGone,
+        Self::DeviceBack,
+        Self::CallsTold,
+        Self::GatewayAlive,
     ];
 
     /// Returns `<entity>.<verb>`, which is also the name in metrics.
@@ -50,6 +71,15 @@ impl Rpc {
             Self::Range => "messages.range",
             Self::Sync => "messages.sync",
             Self::Receive => "messages.receive",
+            Self::InitiateCall => "calls.initiate",
+            Self::AcceptCall => "calls.accept",
+            Self::RejectCall => "calls.reject",
+            Self::EndCall => "calls.end",
+            Self::Signal => "calls.signal",
+            Self::DeviceGone => "calls.gone",
+            Self::DeviceBack => "calls.back",
+            Self::CallsTold => "calls.told",
+            Self::GatewayAlive => "calls.alive",
         }
     }
 }

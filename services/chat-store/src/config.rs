@@ -96,6 +96,15 @@ pub struct Config {
     #[command(flatten)]
     pub nats: NatsArgs,
 
+    /// Where the state of calls is. Without it chat goes on and calls are unavailable.
+    #[arg(
+        long,
+        env = "REDIS_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379"
+    )]
+    pub redis_url: Secret,
+
     /// Which apps are served.
     #[command(flatten)]
     pub apps: AppsArgs,
@@ -246,7 +255,12 @@ mod tests {
 
     #[test]
     fn secrets_never_print() {
-        let cli = parse(&["--turn-urls=turn:relay.example", "--turn-secret=hunter2"]).unwrap();
+        let cli = parse(&[
+            "--turn-urls=turn:relay.example",
+            "--turn-secret=hunter2",
+            "--redis-url=redis://:hunter2@redis",
+        ])
+        .unwrap();
 
         assert!(!format!("{cli:?}").contains("hunter2"));
     }

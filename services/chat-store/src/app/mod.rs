@@ -24,6 +24,7 @@ use service_kit::apps::Apps;
 pub use append_message::{Appended, NewMessage, Stored, Target};
 pub use batcher::BatchLimits;
 pub use caller::{Caller, Member};
+use calls::Calls;
 pub use ice_servers::{IceServers, Relay, RelayCredentials};
 pub use list_messages::Synced;
 pub use open_session::Opened;
@@ -38,6 +39,7 @@ pub struct App {
     events: Arc<dyn Events>,
     batcher: batcher::Batcher,
     deliverer: deliver_messages::Deliverer,
+    calls: Calls,
     apps: Arc<Apps>,
 }
 
@@ -50,6 +52,7 @@ impl App {
         store: Arc<dyn Store>,
         journal: Arc<dyn Journal>,
         events: Arc<dyn Events>,
+        calls: Calls,
         apps: Arc<Apps>,
         limits: BatchLimits,
     ) -> Self {
@@ -60,6 +63,7 @@ impl App {
             events,
             batcher,
             deliverer,
+            calls,
             apps,
         }
     }
@@ -68,6 +72,12 @@ impl App {
     #[must_use]
     pub fn apps(&self) -> &Apps {
         &self.apps
+    }
+
+    /// Returns the use cases of calls.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Returns the generation of the sequence numbers. Read it before what it is to describe.

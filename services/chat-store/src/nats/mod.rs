@@ -2,6 +2,7 @@
 //!
 //! What is deliberately absent: JetStream. Nothing that may not be lost depends on NATS.
 
+mod calls;
 mod publisher;
 mod rpc;
 mod serve;

@@ -1,7 +1,8 @@
 //! What gateways ask: decode, use case, encode.
 //!
-//! To add a request: a message pair in `rpc.proto`, a name in `chat_proto::subject::Rpc`, an arm in
-//! [`answer`] and its function below.
+//! To add a request: a message pair in `rpc.proto` (those of calls in
+//! `calls.proto`), a name in `chat_proto::subject::Rpc`, an arm in
+//! [`answer`] and its function below (those of calls in `calls.rs`).
 
 use bytes::Bytes;
 use chat_domain::{
@@ -11,6 +12,7 @@ use chat_domain::{
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
 
+use super::calls;
 use crate::{
     app::{App, Caller, Member, NewMessage, Stored, Target},
     ports::{Head, Key, Origin},
@@ -26,6 +28,7 @@ const MESSAGES_WEIGHT: usize = MAX_PAYLOAD - 100_000;
 /// Returns what the use case does, and [`ChatError::Malformed`] or the broken rule for a request that
 /// means nothing.
 pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
+    let calls = app.calls();
     Ok(match request {
         Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
@@ -34,6 +37,15 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::Range => reply(Ok(range(app, decode(payload)?).await?)),
         Rpc::Sync => reply(Ok(sync(app, decode(payload)?).await?)),
         Rpc::Receive => reply(Ok(receive(app, decode(payload)?).await?)),
+        Rpc::InitiateCall => reply(Ok(calls::initiate(calls, decode(payload)?).await?)),
+        Rpc::AcceptCall => reply(Ok(calls::accept(calls, decode(payload)?).await?)),
+        Rpc::RejectCall => reply(Ok(calls::reject(calls, decode(payload)?).await?)),
+        Rpc::EndCall => reply(Ok(calls::end(calls, decode(payload)?).await?)),
+        Rpc::Signal => reply(Ok(calls::signal(calls, decode(payload)?).await?)),
+        Rpc::DeviceGone => reply(Ok(calls::gone(calls, decode(payload)?).await?)),
+        Rpc::DeviceBack => reply(Ok(calls::back(calls, decode(payload)?).await?)),
+        Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),
+        Rpc::GatewayAlive => reply(Ok(calls::alive(calls, decode(payload)?).await?)),
     })
 }
 
@@ -42,7 +54,7 @@ fn decode<M: prost::Message + Default>(payload: Bytes) -> Result<M, ChatError> {
 }
 
 /// Says of a field that it is its sender's fault.
-fn refuse(error: WireError) -> ChatError {
+pub(super) fn refuse(error: WireError) -> ChatError {
     match error {
         WireError::Value(error) => error,
         WireError::Field(field) => ChatError::Malformed(field),

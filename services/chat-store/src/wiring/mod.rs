@@ -2,18 +2,19 @@
 
 mod upkeep;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
-    app::{App, BatchLimits, IceServers, Relay},
+    app::{App, BatchLimits, IceServers, Relay, calls::Calls},
     config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig},
     http,
     metrics::Metric,
     nats::{Publisher, Server},
     pg::Pg,
+    redis::RedisCalls,
 };
 
 /// The longest pause between two attempts to reach Postgres.
@@ -47,10 +48,19 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     lifecycle.spawn("publisher", publishing);
     let publisher = Arc::new(publisher);
     let store = Arc::new(pg.clone());
+    let state = RedisCalls::new(config.redis_url.expose(), "", store.clone())
+        .context("REDIS_URL is no Redis address")?;
+    let calls = Calls::new(
+        Arc::new(state),
+        store.clone(),
+        store.clone(),
+        HashMap::new(),
+    );
     let app = App::new(
         store.clone(),
         store,
         publisher.clone(),
+        calls,
         Arc::clone(&apps),
         config.append.limits(),
     );

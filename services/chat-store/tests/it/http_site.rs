@@ -21,6 +21,8 @@ use test_kit::postgres::Database;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use crate::world::private_calls;
+
 pub(crate) const CONSULTANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const PATIENT: &str = "22222222-2222-4222-8222-22222222aaaa";
 pub(crate) const BOOKING: &str = "33333333-3333-4333-8333-333333333333";
@@ -77,6 +79,7 @@ impl Site {
             Arc::new(pg.clone()),
             Arc::new(pg.clone()),
             Arc::new(NatsIsDown),
+            private_calls(&Arc::new(pg.clone())),
             Arc::clone(&apps),
             BatchLimits::default(),
         );

@@ -4,6 +4,7 @@
 mod append;
 mod calls_log;
 mod calls_race;
+mod calls_rpc;
 mod calls_state;
 mod calls_subject;
 mod conversations;

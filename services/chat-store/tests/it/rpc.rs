@@ -19,7 +19,7 @@ use crate::world::{Ear, Pair, World, send_many};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store that answers on a broker of its own.
-struct Asked {
+pub(crate) struct Asked {
     _broker: test_kit::nats::Server,
     client: Client,
     soft: CancellationToken,
@@ -27,7 +27,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn new(store: &App) -> Self {
+    pub(crate) async fn new(store: &App) -> Self {
         let broker = test_kit::nats::Server::start().unwrap();
         let client = eventually("the broker is up", async || {
             async_nats::connect(broker.url()).await.ok()
@@ -45,7 +45,7 @@ impl Asked {
         }
     }
 
-    async fn ask<M: prost::Message + Default>(
+    pub(crate) async fn ask<M: prost::Message + Default>(
         &self,
         rpc: Rpc,
         message: &impl prost::Message,

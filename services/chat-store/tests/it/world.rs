@@ -1,6 +1,7 @@
 //! A database, an app and people of a test's own, and stores on them.
 
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::Path,
     sync::{
@@ -14,7 +15,7 @@ use chat_domain::{
     User, UserId,
 };
 use chat_store::{
-    app::{App, BatchLimits, Caller, NewMessage, Stored, Target},
+    app::{App, BatchLimits, Caller, NewMessage, Stored, Target, calls::Calls},
     pg::{MIGRATOR, Pg},
     ports::{Committed, Event, Events, Key, Origin},
 };
@@ -23,6 +24,8 @@ use service_kit::apps::Apps;
 use sqlx::PgPool;
 use test_kit::postgres::Database;
 use uuid::Uuid;
+
+use super::calls_subject::MemoryCalls;
 
 pub(crate) struct World {
     database: Database,
@@ -84,8 +87,13 @@ impl World {
     /// A store that tells `events`.
     pub(crate) async fn store(&self, events: Arc<dyn Events>) -> App {
         let pg = Arc::new(self.pg().await);
-        let apps = Arc::clone(&self.apps);
-        App::new(pg.clone(), pg, events, apps, BatchLimits::default())
+        self.store_with(&pg, events, private_calls(&pg))
+    }
+
+    /// A store that tells `events` and has these calls.
+    pub(crate) fn store_with(&self, pg: &Arc<Pg>, events: Arc<dyn Events>, calls: Calls) -> App {
+        let (pg, apps) = (Arc::clone(pg), Arc::clone(&self.apps));
+        App::new(pg.clone(), pg, events, calls, apps, BatchLimits::default())
     }
 
     pub(crate) fn caller(&self, role: Role) -> Caller {
@@ -121,6 +129,12 @@ impl World {
         let id = pair.open(store).await.id;
         (pair, id)
     }
+}
+
+/// Calls whose state nobody else has.
+pub(crate) fn private_calls(pg: &Arc<Pg>) -> Calls {
+    let state = Arc::new(MemoryCalls::default());
+    Calls::new(state, pg.clone(), pg.clone(), HashMap::new())
 }
 
 pub(crate) struct Pair {

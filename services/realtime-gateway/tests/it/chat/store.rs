@@ -297,6 +297,15 @@ impl FakeStore {
                 self.receive(v1::ReceiveRequest::decode(payload).unwrap())
                     .await?
             }
+            Rpc::InitiateCall
+            | Rpc::AcceptCall
+            | Rpc::RejectCall
+            | Rpc::EndCall
+            | Rpc::Signal
+            | Rpc::DeviceGone
+            | Rpc::DeviceBack
+            | Rpc::CallsTold
+            | Rpc::GatewayAlive => return Err(ChatError::CallNotFound),
         })
     }
 

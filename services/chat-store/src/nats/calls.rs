@@ -1,0 +1,148 @@
+//! What gateways ask about calls.
+
+use chat_domain::{
+    AppId, ChatError, UserId,
+    call::{CallId, CallKind, DeviceId, GatewayId, Party, Signal, Summary},
+};
+use chat_proto::{WireId, v1};
+
+use super::rpc::refuse;
+use crate::app::{Member, calls::Calls};
+
+pub(super) async fn initiate(
+    calls: &Calls,
+    request: v1::InitiateCallRequest,
+) -> Result<v1::InitiateCallReply, ChatError> {
+    let caller = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.caller_id)?,
+    };
+    let ringing = calls
+        .initiate(
+            caller,
+            id(&request.device)?,
+            &UserId::new(&request.callee_id)?,
+            id(&request.conversation_id)?,
+            CallKind::parse(&request.kind)?,
+        )
+        .await?;
+    Ok(ringing.into())
+}
+
+pub(super) async fn accept(
+    calls: &Calls,
+    request: v1::AcceptCallRequest,
+) -> Result<v1::AcceptCallReply, ChatError> {
+    let app = AppId::new(&request.app)?;
+    let call = calls.accept(&app, &party(request.party)?).await?;
+    Ok(v1::AcceptCallReply {
+        call_id: call.to_wire(),
+    })
+}
+
+pub(super) async fn reject(
+    calls: &Calls,
+    request: v1::RejectCallRequest,
+) -> Result<v1::RejectCallReply, ChatError> {
+    let app = AppId::new(&request.app)?;
+    let party = party(request.party)?;
+    let call = calls
+        .reject(&app, &party, request.reason.as_deref())
+        .await?;
+    Ok(v1::RejectCallReply {
+        call_id: call.to_wire(),
+    })
+}
+
+pub(super) async fn end(
+    calls: &Calls,
+    request: v1::EndCallRequest,
+) -> Result<v1::EndCallReply, ChatError> {
+    let app = AppId::new(&request.app)?;
+    let call = calls.hang_up(&app, &party(request.party)?).await?;
+    Ok(v1::EndCallReply {
+        call_id: call.map(WireId::to_wire),
+    })
+}
+
+pub(super) async fn signal(
+    calls: &Calls,
+    request: v1::SignalRequest,
+) -> Result<v1::SignalReply, ChatError> {
+    let app = AppId::new(&request.app)?;
+    let signal = request.signal.ok_or(ChatError::Malformed("signal"))?;
+    let signal = Signal::try_from(&signal).map_err(refuse)?;
+    let route = calls.signal(&app, &party(request.party)?, &signal).await?;
+    Ok((&route).into())
+}
+
+pub(super) async fn gone(
+    calls: &Calls,
+    request: v1::DeviceGoneRequest,
+) -> Result<v1::DeviceGoneReply, ChatError> {
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    calls.gone(member, id(&request.device)?).await?;
+    Ok(v1::DeviceGoneReply {})
+}
+
+pub(super) async fn back(
+    calls: &Calls,
+    request: v1::DeviceBackRequest,
+) -> Result<v1::DeviceBackReply, ChatError> {
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    let replaces = request
+        .replaces
+        .as_deref()
+        .map(id::<DeviceId>)
+        .transpose()?;
+    let arrival = calls.back(member, id(&request.device)?, replaces).await?;
+    Ok(v1::DeviceBackReply {
+        notices: arrival
+            .notices
+            .iter()
+            .map(|(notice, call)| (notice, &Summary::from(call)).into())
+            .collect(),
+        missed: arrival
+            .missed
+            .iter()
+            .map(|call| (&Summary::from(call)).into())
+            .collect(),
+    })
+}
+
+pub(super) async fn told(
+    calls: &Calls,
+    request: v1::CallsToldRequest,
+) -> Result<v1::CallsToldReply, ChatError> {
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+    };
+    let ids = request.call_ids.iter().map(|bytes| id::<CallId>(bytes));
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
+    calls.told(member, &ids).await?;
+    Ok(v1::CallsToldReply {})
+}
+
+pub(super) async fn alive(
+    calls: &Calls,
+    request: v1::GatewayAliveRequest,
+) -> Result<v1::GatewayAliveReply, ChatError> {
+    calls.alive(GatewayId(request.gateway)).await?;
+    Ok(v1::GatewayAliveReply {})
+}
+
+fn id<T: WireId>(bytes: &[u8]) -> Result<T, ChatError> {
+    T::from_wire(bytes).map_err(refuse)
+}
+
+fn party(party: Option<v1::CallParty>) -> Result<Party, ChatError> {
+    let party = party.ok_or(ChatError::Malformed("party"))?;
+    Party::try_from(party).map_err(refuse)
+}
