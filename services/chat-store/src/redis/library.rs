@@ -1,4 +1,4 @@
-//! Runs the functions of `calls.lua`, and puts back what a server lacks: the library, or the calls.
+//! Runs the functions of `functions/`, and puts back what a server lacks: the library, or the calls.
 
 use redis::{Cmd, FromRedisValue, RedisError as Driver, ToRedisArgs};
 
@@ -8,9 +8,19 @@ use super::{
 };
 use crate::ports_calls::CallState as _;
 
-const SOURCE: &str = include_str!("calls.lua");
+const SOURCE: &str = concat!(
+    include_str!("functions/state.lua"),
+    "\n",
+    include_str!("functions/parked.lua"),
+    "\n",
+    include_str!("functions/changes.lua"),
+    "\n",
+    include_str!("functions/signals.lua"),
+    "\n",
+    include_str!("functions/upkeep.lua"),
+);
 /// That of [`SOURCE`]. A newer library on the server stays: it serves this release, too.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How often a request is repeated after something was put back.
 const ATTEMPTS: usize = 4;
@@ -144,7 +154,7 @@ mod tests {
     use super::*;
 
     /// FNV-1a of the source of [`VERSION`].
-    const CHECKSUM: u64 = 0x868c_1dc7_c20a_e4fa;
+    const CHECKSUM: u64 = 0x5b55_ff21_2dc8_c182;
 
     #[test]
     fn a_changed_library_has_a_new_version() {

@@ -2,7 +2,7 @@
 //!
 //! Commands of all callers share one connection, which comes back by itself; the reader of the log
 //! has another, because it blocks. Everything that decides is a function inside Redis
-//! (`calls.lua`); nothing here reads in order to write.
+//! (`functions/`); nothing here reads in order to write.
 
 mod calls;
 mod error;

@@ -1,4 +1,4 @@
-//! A call as the shared state keeps it: JSON that the functions in `calls.lua` read and write.
+//! A call as the shared state keeps it: JSON that the functions in `functions/` read and write.
 
 use std::time::Duration;
 

@@ -1,0 +1,107 @@
+#!lua name=chatcalls
+
+-- The state of calls. Every function is atomic, takes its time from the server, and appends each
+-- change to the log in the same step. The rules are those of `chat_domain::call::Switchboard`.
+--
+-- A call is JSON in the hash CALLS; LATEST has the call that each user is or was last in; DUE has
+-- when to look at a call again: to end it, or to forget one that is over. All keys of a function
+-- are declared and share one slot. So a function never ends a call of somebody whose keys it was not
+-- given: it answers `due`, the caller runs `calls_expire` with that call's keys, and asks again.
+--
+-- The library is state, parked, changes, signals and upkeep, one after the other.
+
+local VERSION = 2
+
+-- Keys, in this order everywhere; those at the end are left out where nothing needs them.
+local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS = 1, 2, 3, 4, 5, 6, 7, 8
+
+-- Milliseconds: how long a call that is over is remembered, and what is parked outlives its use.
+local KEEP, LINGER = 120000, 60000
+local MAX_LOG = 100000
+local SEP = '\31'
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function load(K, id)
+  local json = id and redis.call('HGET', K[CALLS], id)
+  return json and cjson.decode(json) or nil
+end
+
+local function latest(K, user)
+  return load(K, redis.call('HGET', K[LATEST], user))
+end
+
+local function is_live(call)
+  return call and call.state ~= 'over'
+end
+
+local function side_of(call, user)
+  if call.caller.user == user then return 'caller' end
+  if call.callee.user == user then return 'callee' end
+end
+
+local function other(side)
+  return side == 'caller' and 'callee' or 'caller'
+end
+
+-- When a call ends by itself, how, and by which side.
+local function deadline(call)
+  local function away(leg) return leg.gone_since and leg.gone_since + call.grace or math.huge end
+  local caller, callee = away(call.caller), away(call.callee)
+  if call.state == 'ringing' then
+    if caller < call.rings_until then return caller, 'cancelled', '' end
+    return call.rings_until, 'no_answer', ''
+  end
+  if call.state == 'connected' and callee < caller then return callee, 'ended', 'callee' end
+  if call.state == 'connected' and caller < math.huge then return caller, 'ended', 'caller' end
+  return nil
+end
+
+local function member(call)
+  return call.id .. SEP .. call.caller.user .. SEP .. call.callee.user
+end
+
+local function save(K, call)
+  redis.call('HSET', K[CALLS], call.id, cjson.encode(call))
+  local at = call.state == 'over' and call.ended_at + KEEP or deadline(call)
+  if at then
+    redis.call('ZADD', K[DUE], at, member(call))
+  else
+    redis.call('ZREM', K[DUE], member(call))
+  end
+end
+
+-- Saves a change and logs it.
+local function commit(K, app, call, change, detail, t)
+  save(K, call)
+  redis.call('XADD', K[LOG], 'MAXLEN', '~', MAX_LOG, '*', 'app', app, 'change', change,
+    'detail', detail, 'at', t, 'call', cjson.encode(call))
+end
+
+-- The answer of a function that met a call which has to end first.
+local function overdue(call, t)
+  local at = call and deadline(call)
+  if at and at <= t then return { 'due', member(call) } end
+end
+
+local function finish(K, app, call, change, detail, t)
+  call.state, call.outcome, call.ended_at = 'over', change, t
+  call.version = call.version + 1
+  redis.call('DEL', K[MINE], K[THEIRS])
+  commit(K, app, call, change, detail, t)
+end
+
+-- A device in a call is watched through the lease of its gateway.
+local function watch(K, device, lease, t)
+  redis.call('ZADD', K[LEASES], 'NX', t + lease, string.match(device, '^%x+'))
+end
+
+-- The call that a client speaks of and the side it is on: by its id, else the latest.
+local function locate(K, user, peer, id)
+  local call = id ~= '' and load(K, id) or id == '' and latest(K, user) or nil
+  local side = call and side_of(call, user)
+  if side and call[other(side)].user == peer then return call, side end
+end

@@ -1,0 +1,98 @@
+-- Ending what is due, bringing back what was lost, and the list of all functions.
+
+-- Ends a call that is due, forgets one that was over long enough.
+local function expire(K, A, t)
+  local app, id = unpack(A, 1, 2)
+  local call = load(K, id)
+  if not call then
+    redis.call('ZREM', K[DUE], A[3])
+    return { 'nothing' }
+  end
+  if call.state == 'over' then
+    if call.ended_at + KEEP > t then return { 'nothing' } end
+    for _, leg in ipairs({ call.caller, call.callee }) do
+      if redis.call('HGET', K[LATEST], leg.user) == id then redis.call('HDEL', K[LATEST], leg.user) end
+    end
+    redis.call('HDEL', K[CALLS], id)
+    redis.call('ZREM', K[DUE], member(call))
+    return { 'forgotten' }
+  end
+  local at, change, detail = deadline(call)
+  if not at or at > t then return { 'nothing' } end
+  finish(K, app, call, change, detail, t)
+  return { 'ok' }
+end
+
+-- Puts a call back that was lost, unless it is there; one whose user is in another call by now ends.
+local function restore(K, A, t)
+  local app, json, lease = unpack(A)
+  local call = cjson.decode(json)
+  if redis.call('HEXISTS', K[CALLS], call.id) == 1 then return { 'nothing' } end
+  for _, leg in ipairs({ call.caller, call.callee }) do
+    if is_live(latest(K, leg.user)) then
+      local change = call.state == 'ringing' and 'cancelled' or 'ended'
+      finish(K, app, call, change, change == 'ended' and 'caller' or '', t)
+      return { 'ok' }
+    end
+  end
+  for _, leg in ipairs({ call.caller, call.callee }) do
+    redis.call('HSET', K[LATEST], leg.user, call.id)
+    if leg.device then watch(K, leg.device, tonumber(lease), t) end
+  end
+  save(K, call)
+  return { 'ok' }
+end
+
+local function register(name, handler)
+  redis.register_function('calls_' .. name, function(K, A) return handler(K, A, now()) end)
+end
+
+-- After a loss of data nothing may be decided before what was lost is back.
+local function register_guarded(name, handler)
+  register(name, function(K, A, t)
+    if redis.call('EXISTS', K[READY]) == 0 then
+      return redis.error_reply('CALLSLOST the calls are not loaded')
+    end
+    return handler(K, A, t)
+  end)
+end
+
+register_guarded('initiate', initiate)
+register_guarded('accept', accept)
+register_guarded('reject', reject)
+register_guarded('hang_up', hang_up)
+register_guarded('gone', gone)
+register_guarded('back', back)
+register_guarded('signal', signal)
+register_guarded('waiting', waiting)
+register_guarded('handed', handed)
+register_guarded('expire', expire)
+register_guarded('due', function(K, A, t)
+  return redis.call('ZRANGEBYSCORE', K[DUE], '-inf', t, 'LIMIT', 0, tonumber(A[1]))
+end)
+register_guarded('find', function(K, A)
+  return { redis.call('HGET', K[CALLS], A[1]) }
+end)
+
+register('restore', restore)
+register('ready', function(K) return redis.call('SET', K[READY], 1) end)
+register('alive', function(K, A, t)
+  return redis.call('ZADD', K[LEASES], t + tonumber(A[2]), A[1])
+end)
+register('lapsed', function(K, A, t)
+  return redis.call('ZRANGEBYSCORE', K[LEASES], '-inf', t, 'LIMIT', 0, tonumber(A[1]))
+end)
+register('bury', function(K, A, t)
+  local until_ = redis.call('ZSCORE', K[LEASES], A[1])
+  if until_ and tonumber(until_) <= t then return redis.call('ZREM', K[LEASES], A[1]) end
+  return 0
+end)
+register('lag', function(K, _, t)
+  local oldest = redis.call('XRANGE', K[LOG], '-', '+', 'COUNT', 1)[1]
+  return oldest and math.max(0, t - tonumber(string.match(oldest[1], '^%d+'))) or 0
+end)
+redis.register_function({
+  function_name = 'calls_version',
+  callback = function() return VERSION end,
+  flags = { 'no-writes' },
+})
