@@ -168,6 +168,7 @@ impl Service {
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
             .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
             .env("DATABASE_URL", &shared.database_url)
+            .env("REDIS_URL", &shared.redis_url)
             .env("CHAT_SERVICE_TOKEN", &shared.service_token)
             .env("STUN_URLS", &shared.stun_urls)
             .env("TURN_URLS", &shared.turn_urls)

@@ -17,10 +17,13 @@ pub enum Metric {
     RpcSeconds,
     RpcFailures,
     HttpSeconds,
+    CallToldSeconds,
+    CallsOver,
+    CallLogLagSeconds,
 }
 
 impl Metric {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -32,6 +35,9 @@ impl Metric {
         Self::RpcSeconds,
         Self::RpcFailures,
         Self::HttpSeconds,
+        Self::CallToldSeconds,
+        Self::CallsOver,
+        Self::CallLogLagSeconds,
     ];
 
     /// Returns the name in Prometheus.
@@ -49,6 +55,9 @@ impl Metric {
             Self::RpcSeconds => "chat_store_rpc_seconds",
             Self::RpcFailures => "chat_store_rpc_failures_total",
             Self::HttpSeconds => "chat_store_http_request_seconds",
+            Self::CallToldSeconds => "chat_store_call_told_seconds",
+            Self::CallsOver => "chat_store_calls_over_total",
+            Self::CallLogLagSeconds => "chat_store_call_log_lag_seconds",
         }
     }
 
@@ -65,6 +74,9 @@ impl Metric {
             Self::RpcSeconds => "Time of one request over NATS, by request",
             Self::RpcFailures => "Failed requests over NATS, by request and class",
             Self::HttpSeconds => "Time of one HTTP request, by method, route and status",
+            Self::CallToldSeconds => "Time from a change of a call until NATS had its notices",
+            Self::CallsOver => "Ends of calls told, by outcome; one that comes again counts again",
+            Self::CallLogLagSeconds => "Age of the oldest change of a call that nobody recorded",
         }
     }
 
@@ -73,17 +85,23 @@ impl Metric {
         for metric in Self::ALL {
             let (name, help) = (metric.name(), metric.help());
             match metric {
-                Self::AppendSeconds | Self::RpcSeconds | Self::HttpSeconds => {
+                Self::AppendSeconds
+                | Self::RpcSeconds
+                | Self::HttpSeconds
+                | Self::CallToldSeconds => {
                     metrics::describe_histogram!(name, Unit::Seconds, help);
                 }
                 Self::AppendBatchSize => metrics::describe_histogram!(name, Unit::Count, help),
-                Self::OutboxAgeSeconds => metrics::describe_gauge!(name, Unit::Seconds, help),
+                Self::OutboxAgeSeconds | Self::CallLogLagSeconds => {
+                    metrics::describe_gauge!(name, Unit::Seconds, help);
+                }
                 Self::AppendsRefused
                 | Self::AppendBatchesSplit
                 | Self::EventsPublished
                 | Self::EventsDropped
                 | Self::OutboxSwept
-                | Self::RpcFailures => metrics::describe_counter!(name, help),
+                | Self::RpcFailures
+                | Self::CallsOver => metrics::describe_counter!(name, help),
             }
         }
     }

@@ -27,6 +27,16 @@ pub enum Recipient {
     OtherDevices(UserId, DeviceId),
 }
 
+impl Recipient {
+    /// Returns whose devices they are.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        match self {
+            Self::AllDevices(user) | Self::Device(user, _) | Self::OtherDevices(user, _) => user,
+        }
+    }
+}
+
 /// What there is to tell; the dialect turns it into an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tell {

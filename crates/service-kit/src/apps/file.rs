@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use chat_domain::{AppId, Dialect};
+use chat_domain::{AppId, Dialect, call::CallRules};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
 use super::{
-    App, AppsError, ClaimNames, HistoryOrder, Policy, TimeWindow, TokenRules, jwks,
+    App, AppsError, CallPolicy, ClaimNames, HistoryOrder, Policy, TimeWindow, TokenRules, jwks,
     keys::{Key, KeySource, Origin},
 };
 use crate::Secret;
@@ -22,6 +22,9 @@ const MIN_SECRET_BYTES: usize = 32;
 
 /// How often keys are read again unless the file says so.
 const DEFAULT_REFRESH_S: u64 = 300;
+
+/// The longest that a call may ring, or a device in one be gone.
+const MAX_CALL_TIME: Duration = Duration::from_mins(10);
 
 /// Consult protocol, section 2.
 const DEFAULT_ORIGINS: [&str; 3] = [
@@ -77,6 +80,16 @@ struct PolicyEntry {
     max_content_chars: Option<usize>,
     history_order: Option<HistoryOrder>,
     time_window: Option<TimeWindow>,
+    #[serde(default)]
+    calls: CallsEntry,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallsEntry {
+    ring_seconds: Option<u64>,
+    grace_seconds: Option<u64>,
+    outcome_messages: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -181,13 +194,60 @@ impl Reader<'_> {
             id,
             dialect,
             origins: self.origins(&place, entry.origins)?,
-            policy: policy(dialect, &entry.policy),
+            policy: self.policy(&place, dialect, &entry.policy)?,
             tokens: TokenRules {
                 keys,
                 issuer: entry.issuer,
                 audience: entry.audience,
                 claims: claim_names(dialect, entry.claims),
             },
+        })
+    }
+
+    fn policy(
+        &self,
+        place: &str,
+        dialect: Dialect,
+        entry: &PolicyEntry,
+    ) -> Result<Policy, AppsError> {
+        let max_content_chars = match dialect {
+            Dialect::Care => 1000,
+            Dialect::Consult | Dialect::Clinic | Dialect::Booking => 4000,
+        };
+        let history_order = match dialect {
+            Dialect::Consult => HistoryOrder::NewestFirst,
+            Dialect::Care | Dialect::Clinic | Dialect::Booking => HistoryOrder::OldestFirst,
+        };
+        Ok(Policy {
+            max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
+            history_order: entry.history_order.unwrap_or(history_order),
+            time_window: entry.time_window,
+            calls: self.calls(place, &entry.calls)?,
+        })
+    }
+
+    fn calls(&self, place: &str, entry: &CallsEntry) -> Result<CallPolicy, AppsError> {
+        let CallPolicy {
+            rules,
+            outcome_messages,
+        } = CallPolicy::default();
+        let seconds = |name, seconds: Option<u64>, default| match seconds.map(Duration::from_secs) {
+            None => Ok(default),
+            Some(time) if (Duration::from_secs(1)..=MAX_CALL_TIME).contains(&time) => Ok(time),
+            Some(_) => Err(self.invalid(
+                place,
+                format!(
+                    "policy.calls.{name} must be 1 to {} seconds",
+                    MAX_CALL_TIME.as_secs()
+                ),
+            )),
+        };
+        Ok(CallPolicy {
+            rules: CallRules {
+                ring: seconds("ring_seconds", entry.ring_seconds, rules.ring)?,
+                grace: seconds("grace_seconds", entry.grace_seconds, rules.grace)?,
+            },
+            outcome_messages: entry.outcome_messages.unwrap_or(outcome_messages),
         })
     }
 
@@ -313,22 +373,6 @@ fn public_key(pem: &[u8], algorithm: AlgorithmName) -> Option<DecodingKey> {
         AlgorithmName::RS256 => DecodingKey::from_rsa_pem(pem).ok(),
         AlgorithmName::ES256 => DecodingKey::from_ec_pem(pem).ok(),
         AlgorithmName::EdDSA => DecodingKey::from_ed_pem(pem).ok(),
-    }
-}
-
-fn policy(dialect: Dialect, entry: &PolicyEntry) -> Policy {
-    let max_content_chars = match dialect {
-        Dialect::Care => 1000,
-        Dialect::Consult | Dialect::Clinic | Dialect::Booking => 4000,
-    };
-    let history_order = match dialect {
-        Dialect::Consult => HistoryOrder::NewestFirst,
-        Dialect::Care | Dialect::Clinic | Dialect::Booking => HistoryOrder::OldestFirst,
-    };
-    Policy {
-        max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
-        history_order: entry.history_order.unwrap_or(history_order),
-        time_window: entry.time_window,
     }
 }
 

@@ -16,9 +16,10 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use chat_domain::{AppId, Dialect};
+use chat_domain::{AppId, Dialect, call::CallRules};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -70,6 +71,29 @@ pub struct Policy {
     pub history_order: HistoryOrder,
     /// When people may write around an appointment; `None` is always.
     pub time_window: Option<TimeWindow>,
+    /// How calls go.
+    pub calls: CallPolicy,
+}
+
+/// How the calls of an app go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallPolicy {
+    /// How long a call rings, and how long a device in one may be gone.
+    pub rules: CallRules,
+    /// Whether the conversation gets a system message for each call that is over.
+    pub outcome_messages: bool,
+}
+
+impl Default for CallPolicy {
+    fn default() -> Self {
+        Self {
+            rules: CallRules {
+                ring: Duration::from_secs(45),
+                grace: Duration::from_secs(10),
+            },
+            outcome_messages: true,
+        }
+    }
 }
 
 /// How a page of history is ordered.

@@ -42,6 +42,7 @@ fn an_app_needs_little() {
             max_content_chars: 4000,
             history_order: HistoryOrder::NewestFirst,
             time_window: None,
+            calls: CallPolicy::default(),
         }
     );
 }
@@ -55,7 +56,7 @@ fn an_app_can_say_more() {
         origins = ["https://a.example", "http://b.example:8080"]
         issuer = "https://id.example"
         audience = "chat"
-        policy = { history_order = "newest_first", time_window = { before_minutes = 15, after_minutes = 60 } }
+        policy = { history_order = "newest_first", time_window = { before_minutes = 15, after_minutes = 60 }, calls = { ring_seconds = 20, outcome_messages = false } }
         claims = { user_id = ["uid"] }
         keys = [
             { algorithm = "HS256", secret = "SECRET", kid = "k1" },
@@ -73,6 +74,12 @@ fn an_app_can_say_more() {
             after_minutes: 60
         })
     );
+    let CallPolicy {
+        rules,
+        outcome_messages,
+    } = app.policy.calls;
+    assert_eq!((rules.ring.as_secs(), rules.grace.as_secs()), (20, 10));
+    assert!(!outcome_messages);
     assert_eq!(app.origins.len(), 2);
 }
 
@@ -153,6 +160,11 @@ fn mistakes_are_told_with_place_and_advice() {
             "[apps.a]\ndialect = \"consult\"\nclaims = { id = [\"sub\"] }",
             "app \"a\"",
             "unknown field `id`",
+        ),
+        (
+            "[apps.a]\ndialect = \"consult\"\npolicy.calls.ring_seconds = 0\nkeys = [{algorithm=\"HS256\", secret=\"SECRET\"}]",
+            "app \"a\"",
+            "policy.calls.ring_seconds must be 1 to 600",
         ),
     ] {
         let error = parse(text).unwrap_err().to_string();

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The version of envelopes.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// How long the connection may keep an event waiting.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(100);
 
 /// How long a probe may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most rows that wait for a probe; more are left to the sweeper.
 const MAX_TOLD: usize = 4_096;
@@ -85,7 +85,7 @@ impl Events for Publisher {
 }
 
 /// Counts the connections made so far, which tells one from the next.
-fn connection(client: &Client) -> u64 {
+pub(super) fn connection(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Acquire)
 }
 
@@ -161,7 +161,7 @@ async fn confirm(
 }
 
 /// Returns once the server has taken everything published before on this connection.
-async fn probe(client: &Client) -> Result<(), chat_domain::BoxError> {
+pub(super) async fn probe(client: &Client) -> Result<(), chat_domain::BoxError> {
     let inbox = client.new_inbox();
     let mut echo = client.subscribe(inbox.clone()).await?;
     client.publish(inbox, bytes::Bytes::new()).await?;

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use chat_domain::{AppId, BoxError, Timestamp, call::Transition};
+use chat_domain::{AppId, BoxError, ChatError, ErrorKind, Timestamp, call::Transition};
 use redis::{
     AsyncCommands as _, AsyncConnectionConfig, FromRedisValue as _, Value,
     aio::MultiplexedConnection,
@@ -29,27 +29,24 @@ const IDLE: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_millis(200);
 
 impl RedisCalls {
-    /// Hands the log to `sink` until `stop`, as the reader `consumer`; no two processes may share
-    /// that name.
+    /// Hands the log to `sink` as the reader `consumer`; no two processes may share that name. After
+    /// `stop` it takes nothing new, and returns when the sink is done with what it has.
     pub async fn read_log(&self, consumer: &str, sink: &dyn CallSink, stop: &CancellationToken) {
-        let reading = async {
-            loop {
-                if let Err(error) = self.read_until_failure(consumer, sink).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "reading the log of calls failed; trying again"
-                    );
-                }
-                tokio::time::sleep(BACKOFF).await;
-            }
-        };
-        stop.run_until_cancelled(reading).await;
+        while !stop.is_cancelled() {
+            let Err(error) = self.read_until_failure(consumer, sink, stop).await else {
+                continue;
+            };
+            note(&error.into());
+            let pause = tokio::time::sleep(BACKOFF);
+            stop.run_until_cancelled(pause).await;
+        }
     }
 
     async fn read_until_failure(
         &self,
         consumer: &str,
         sink: &dyn CallSink,
+        stop: &CancellationToken,
     ) -> Result<(), RedisError> {
         self.load_library().await?;
         let config = AsyncConnectionConfig::new()
@@ -65,12 +62,13 @@ impl RedisCalls {
             sink,
         };
         reader.create_group().await?;
-        loop {
+        while !stop.is_cancelled() {
             let leftovers = reader.claim().await?;
             reader.hand_over(leftovers).await?;
             let fresh = reader.read().await?;
             reader.hand_over(fresh).await?;
         }
+        Ok(())
     }
 }
 
@@ -151,6 +149,17 @@ impl Reader<'_> {
             .ignore();
         let () = confirm.query_async(&mut self.connection).await?;
         Ok(())
+    }
+}
+
+/// Logs why the log cannot be read.
+fn note(error: &ChatError) {
+    let source = error as &dyn std::error::Error;
+    if error.kind() == ErrorKind::Unavailable {
+        // Whoever asks for a call hears of it, too.
+        tracing::debug!(error = source, "the log of calls is out of reach");
+    } else {
+        tracing::error!(error = source, "reading the log of calls failed");
     }
 }
 

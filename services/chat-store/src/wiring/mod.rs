@@ -1,8 +1,9 @@
 //! Puts the service together: the one module that knows all its parts.
 
+mod calls;
 mod upkeep;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
@@ -12,7 +13,7 @@ use crate::{
     config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig},
     http,
     metrics::Metric,
-    nats::{Publisher, Server},
+    nats::{Notifier, Publisher, Server},
     pg::Pg,
     redis::RedisCalls,
 };
@@ -51,10 +52,10 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let state = RedisCalls::new(config.redis_url.expose(), "", store.clone())
         .context("REDIS_URL is no Redis address")?;
     let calls = Calls::new(
-        Arc::new(state),
+        Arc::new(state.clone()),
         store.clone(),
         store.clone(),
-        HashMap::new(),
+        Arc::clone(&apps),
     );
     let app = App::new(
         store.clone(),
@@ -66,13 +67,14 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
 
     let soft = lifecycle.soft();
+    let notifier = Notifier::new(client.clone());
     let server = Server::join(client).await?;
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
 
     let routes = http::router(app.clone(), Verifier::new(apps), config.ice.servers());
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
-    let routes = http::internal_router(app, &config.service_token);
+    let routes = http::internal_router(app.clone(), &config.service_token);
     lifecycle.spawn(
         "internal http",
         http::serve(internal, routes, lifecycle.clone()),
@@ -84,6 +86,16 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher, soft.clone());
     lifecycle.spawn("sweeper", sweeping);
+    calls::start(
+        &lifecycle,
+        calls::Parts {
+            state,
+            pg: pg.clone(),
+            notifier,
+            app,
+            redis: health.dependency("redis"),
+        },
+    );
     lifecycle.spawn("postgres health", upkeep::keep_watching(pg, postgres, soft));
     Ok(())
 }

@@ -65,20 +65,20 @@ pub(super) async fn keep_watching(pg: Pg, health: DependencyHealth, soft: Cancel
 }
 
 /// A rhythm that ends with the process.
-struct Ticks {
+pub(super) struct Ticks {
     interval: Interval,
     soft: CancellationToken,
 }
 
 impl Ticks {
-    fn new(period: Duration, soft: CancellationToken) -> Self {
+    pub(super) fn new(period: Duration, soft: CancellationToken) -> Self {
         let mut interval = interval(period);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { interval, soft }
     }
 
     /// Waits for the next tick, the first of which is now; `false` when there is none.
-    async fn next(&mut self) -> bool {
+    pub(super) async fn next(&mut self) -> bool {
         tokio::select! {
             biased;
             () = self.soft.cancelled() => false,
@@ -87,11 +87,11 @@ impl Ticks {
     }
 
     /// Makes the next tick come now.
-    fn at_once(&mut self) {
+    pub(super) fn at_once(&mut self) {
         self.interval.reset_immediately();
     }
 }
 
-fn warn(error: &ChatError, message: &'static str) {
+pub(super) fn warn(error: &ChatError, message: &'static str) {
     tracing::warn!(error = error as &dyn std::error::Error, message);
 }

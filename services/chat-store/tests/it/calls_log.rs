@@ -158,7 +158,12 @@ impl Replica {
         let pg = Arc::new(world.pg_of(2).await);
         let calls = RedisCalls::new(namespace.url(), namespace.name(), pg.clone()).unwrap();
         let (calls, ear) = (Arc::new(calls), Arc::new(Ear::default()));
-        let recorder = Recorder::new(calls.clone(), pg.clone(), ear.clone());
+        let recorder = Recorder::new(
+            calls.clone(),
+            pg.clone(),
+            ear.clone(),
+            world.store(crate::world::Ear::deaf()).await,
+        );
         let reader = read_log(&calls, "reader", Arc::new(recorder));
         Self {
             namespace,

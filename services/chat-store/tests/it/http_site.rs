@@ -79,7 +79,7 @@ impl Site {
             Arc::new(pg.clone()),
             Arc::new(pg.clone()),
             Arc::new(NatsIsDown),
-            private_calls(&Arc::new(pg.clone())),
+            private_calls(&Arc::new(pg.clone()), &apps),
             Arc::clone(&apps),
             BatchLimits::default(),
         );

@@ -3,10 +3,12 @@
 
 mod append;
 mod calls_log;
+mod calls_phones;
 mod calls_race;
 mod calls_rpc;
 mod calls_state;
 mod calls_subject;
+mod calls_wired;
 mod conversations;
 mod directory;
 mod history;

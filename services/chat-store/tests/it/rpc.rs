@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{Ear, Pair, World, send_many};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store that answers on a broker of its own.
 pub(crate) struct Asked {
     _broker: test_kit::nats::Server,
-    client: Client,
+    pub(crate) client: Client,
     soft: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }

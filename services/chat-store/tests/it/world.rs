@@ -1,7 +1,6 @@
 //! A database, an app and people of a test's own, and stores on them.
 
 use std::{
-    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::Path,
     sync::{
@@ -87,7 +86,8 @@ impl World {
     /// A store that tells `events`.
     pub(crate) async fn store(&self, events: Arc<dyn Events>) -> App {
         let pg = Arc::new(self.pg().await);
-        self.store_with(&pg, events, private_calls(&pg))
+        let calls = private_calls(&pg, &self.apps);
+        self.store_with(&pg, events, calls)
     }
 
     /// A store that tells `events` and has these calls.
@@ -132,9 +132,9 @@ impl World {
 }
 
 /// Calls whose state nobody else has.
-pub(crate) fn private_calls(pg: &Arc<Pg>) -> Calls {
+pub(crate) fn private_calls(pg: &Arc<Pg>, apps: &Arc<Apps>) -> Calls {
     let state = Arc::new(MemoryCalls::default());
-    Calls::new(state, pg.clone(), pg.clone(), HashMap::new())
+    Calls::new(state, pg.clone(), pg.clone(), Arc::clone(apps))
 }
 
 pub(crate) struct Pair {

@@ -4,18 +4,20 @@
 //! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Media never
 //! passes here.
 
+mod outcome;
 mod record;
 mod sweep;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chat_domain::{
     AppId, ChatError, ConversationId, UserId,
     call::{
-        Call, CallId, CallKind, CallRules, DeviceId, GatewayId, Initiate, Notice, Party, Ringing,
-        Route, Signal,
+        Call, CallId, CallKind, DeviceId, GatewayId, Initiate, Notice, Party, Ringing, Route,
+        Signal,
     },
 };
+use service_kit::apps::Apps;
 use uuid::Uuid;
 
 pub use record::Recorder;
@@ -45,32 +47,26 @@ pub struct Calls {
     state: Arc<dyn CallState>,
     history: Arc<dyn CallHistory>,
     store: Arc<dyn Store>,
-    rules: Arc<HashMap<AppId, CallRules>>,
+    apps: Arc<Apps>,
 }
 
 impl Calls {
-    /// What holds for apps that say nothing else.
-    pub const DEFAULT_RULES: CallRules = CallRules {
-        ring: Duration::from_secs(45),
-        grace: Duration::from_secs(10),
-    };
     /// The longest reason that is kept, in characters.
     pub const MAX_REASON: usize = 200;
 
-    /// Puts the use cases on their ports; apps without `rules` of their own get
-    /// [`Self::DEFAULT_RULES`].
+    /// Puts the use cases on their ports.
     #[must_use]
     pub fn new(
         state: Arc<dyn CallState>,
         history: Arc<dyn CallHistory>,
         store: Arc<dyn Store>,
-        rules: HashMap<AppId, CallRules>,
+        apps: Arc<Apps>,
     ) -> Self {
         Self {
             state,
             history,
             store,
-            rules: Arc::new(rules),
+            apps,
         }
     }
 
@@ -113,8 +109,8 @@ impl Calls {
             conversation,
             kind,
         };
-        let rules = self.rules.get(caller.app).copied();
-        let rules = rules.unwrap_or(Self::DEFAULT_RULES);
+        let app = self.apps.get(caller.app);
+        let rules = app.map(|app| app.policy.calls).unwrap_or_default().rules;
         self.state.initiate(caller.app, &request, rules).await
     }
 

@@ -1,46 +1,57 @@
-//! Turns changes of calls into rows and notices.
+//! Turns changes of calls into rows, notices and messages.
 
 use std::sync::Arc;
 
 use chat_domain::{
-    AppId, ChatError,
-    call::{Call, Change, Side},
+    AppId, ChatError, ClientKey, ErrorKind,
+    call::{Call, Change, Outcome, Side},
 };
+use futures_util::future::try_join_all;
+use service_kit::now;
 
+use super::outcome;
 use crate::{
+    app::{App, Target},
+    metrics::Metric,
     ports::Answer,
     ports_calls::{CallHistory, CallNotifier, CallSink, CallState, Logged},
 };
 
-/// Rounds of passing on what waited; what comes during the last waits for whoever comes next.
-const MAX_ROUNDS: usize = 8;
+/// Rounds of passing on what waited. A sender who outruns all of them has the rest passed on when
+/// the change comes again.
+const MAX_ROUNDS: usize = 32;
 
-/// Records each change, then tells it. A change that comes twice is told twice, with the same call
-/// and version; one that the history refutes is told to nobody.
+/// Records each change, tells it, and writes a system message when a call is over. A change that
+/// comes twice is told twice, with the same call and version; one that the history refutes is told to
+/// nobody. A call has one message, however often its end comes.
 #[derive(Clone)]
 pub struct Recorder {
     state: Arc<dyn CallState>,
     history: Arc<dyn CallHistory>,
     notifier: Arc<dyn CallNotifier>,
+    app: App,
 }
 
 impl Recorder {
-    /// Puts it on its ports.
+    /// Puts it on its ports; messages go through `app`.
     #[must_use]
     pub fn new(
         state: Arc<dyn CallState>,
         history: Arc<dyn CallHistory>,
         notifier: Arc<dyn CallNotifier>,
+        app: App,
     ) -> Self {
         Self {
             state,
             history,
             notifier,
+            app,
         }
     }
 
     async fn record(&self, batch: &[Logged]) -> Result<(), ChatError> {
         let held = self.history.record(batch).await?;
+        let mut over = Vec::new();
         for logged in batch {
             let transition = &logged.transition;
             if !held.contains(&transition.call.id) {
@@ -52,12 +63,18 @@ impl Recorder {
                 continue;
             }
             self.notifier.tell(logged, &transition.notices()).await?;
+            measure(logged);
             if matches!(transition.change, Change::Accepted | Change::Merged) {
                 for side in [Side::Caller, Side::Callee] {
                     self.hand_over(&logged.app, &transition.call, side).await?;
                 }
             }
+            if transition.change.outcome().is_some() {
+                over.push(self.write_outcome(&logged.app, &transition.call));
+            }
         }
+        // Last and all at once: nobody's phone waits for a message.
+        try_join_all(over).await?;
         Ok(())
     }
 
@@ -70,12 +87,49 @@ impl Recorder {
             self.notifier.pass_on(app, &handed).await?;
             self.state.handed(app, &handed).await?;
         }
-        Ok(())
+        Err(ChatError::Conflict(
+            "signals come faster than they are passed on",
+        ))
+    }
+
+    /// Writes the message about a call that is over, unless it is there or the app wants none.
+    async fn write_outcome(&self, app: &AppId, call: &Call) -> Result<(), ChatError> {
+        let config = self.app.apps().get(app);
+        let wanted = config.is_some_and(|app| app.policy.calls.outcome_messages);
+        let Some(text) = outcome::sentence(call).filter(|_| wanted) else {
+            return Ok(());
+        };
+        let key = ClientKey::new(&format!("call:{}", call.id))?;
+        let target = Target::Conversation(call.conversation);
+        let posted = self.app.post_system_message(app, target, &text, Some(key));
+        match posted.await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+            Err(error) => {
+                // Coming again would not help, and hold up the calls behind it.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    call.id = %call.id,
+                    "the outcome of a call was not written into its conversation"
+                );
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
     }
 }
 
 impl CallSink for Recorder {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
         Box::pin(self.record(batch))
+    }
+}
+
+fn measure(logged: &Logged) {
+    let transition = &logged.transition;
+    let millis = u32::try_from(now().0.saturating_sub(transition.at.0)).unwrap_or(0);
+    Metric::CallToldSeconds.observe(f64::from(millis) / 1_000.0);
+    if let Some(outcome) = transition.change.outcome() {
+        metrics::counter!(Metric::CallsOver.name(), "outcome" => Outcome::as_str(outcome))
+            .increment(1);
     }
 }
