@@ -3,12 +3,14 @@
 //! Calls are not part of it yet.
 
 mod body;
+mod call_body;
 mod decode;
 mod encode;
 mod ice;
 mod payload;
 
 pub use body::{ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody};
+pub use call_body::CallBody;
 pub use decode::decode;
 pub use encode::{
     Synced, auth_refreshed, error, failure, joined_conversation, left_conversation, marked_as_read,

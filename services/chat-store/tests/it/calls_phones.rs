@@ -54,9 +54,13 @@ pub(crate) fn device(socket: u64) -> DeviceId {
 
 impl Phones {
     pub(crate) async fn new() -> Self {
+        Self::of(World::new().await).await
+    }
+
+    pub(crate) async fn of(world: World) -> Self {
         let namespace = Namespace::new().unwrap();
         let url = namespace.url().to_owned();
-        Self::over(&url, namespace, World::new().await).await
+        Self::over(&url, namespace, world).await
     }
 
     /// With the state at `url`.

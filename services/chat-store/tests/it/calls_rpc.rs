@@ -1,5 +1,4 @@
 //! What gateways ask about calls over NATS, decided in Redis.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use chat_domain::{
     ErrorKind, Role,

@@ -149,8 +149,7 @@ async fn an_outcome_is_written_once_though_the_log_is_read_twice() {
 #[tokio::test]
 async fn an_app_that_wants_no_messages_about_calls_gets_none() {
     let world = World::with_policy("policy.calls.outcome_messages = false").await;
-    let namespace = Namespace::new().unwrap();
-    let phones = Phones::over(&namespace.url().to_owned(), namespace, world).await;
+    let phones = Phones::of(world).await;
     let id = phones.ring().await;
     phones.end(phones.caller_party()).await.unwrap();
 
@@ -180,8 +179,7 @@ async fn a_missed_call_is_told_at_the_next_connect_and_once() {
 #[tokio::test]
 async fn nobody_answers_once_though_redis_forgot_everything_while_it_rang() {
     let world = World::with_policy("policy.calls.ring_seconds = 1").await;
-    let namespace = Namespace::new().unwrap();
-    let phones = Phones::over(&namespace.url().to_owned(), namespace, world).await;
+    let phones = Phones::of(world).await;
     let _reader = phones.read_log(phones.recorder());
     let mut caller = phones.listen(phones.caller()).await;
     let id = phones.ring().await;

@@ -7,7 +7,7 @@ use crate::http_site::{
     Ask, ORIGIN, PATIENT, Site, care_token, expired_token, masked, meeting, message, token, with,
 };
 
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 9] = [
     ("GET", "/api/v1/chat/conversations"),
     ("POST", "/api/v1/chat/conversations"),
     ("GET", "/api/v1/chat/conversations/abc/messages"),
@@ -15,6 +15,8 @@ const ROUTES: [(&str, &str); 7] = [
     ("POST", "/api/v1/chat/conversations/abc/read"),
     ("POST", "/api/v1/chat/messages"),
     ("GET", "/api/v1/chat/ice-servers"),
+    ("GET", "/api/v1/chat/calls"),
+    ("GET", "/api/v1/chat/calls/abc"),
 ];
 
 #[tokio::test]
@@ -150,6 +152,7 @@ async fn unknown_routes_and_methods_are_errors_like_all() {
         ("GET", "/api/v1/chat/conversations/abc/read", 405),
         ("TRACE", "/api/v1/chat/messages", 405),
         ("OPTIONS", "/api/v1/chat/messages", 405),
+        ("POST", "/api/v1/chat/calls", 405),
         ("BREW", "/api/v1/chat/messages", 405),
     ] {
         let answer = Ask::new(method, path)

@@ -12,6 +12,7 @@ mod calls_wired;
 mod conversations;
 mod directory;
 mod history;
+mod http_calls;
 mod http_connections;
 mod http_conversations;
 mod http_ice_servers;

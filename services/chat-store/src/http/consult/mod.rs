@@ -3,6 +3,7 @@
 //! Handlers translate: they read a request, call one use case and write its answer. Who may do what
 //! is decided there, but for requests that name users: those must be the caller.
 
+mod calls;
 mod conversations;
 mod ice_servers;
 mod messages;
@@ -32,6 +33,8 @@ pub(super) fn router() -> Router<Api> {
         )
         .route("/chat/conversations/{id}/read", post(messages::mark_read))
         .route("/chat/messages", post(messages::send))
+        .route("/chat/calls", get(calls::list))
+        .route("/chat/calls/{id}", get(calls::find))
         .route("/chat/ice-servers", get(ice_servers::list))
 }
 
