@@ -1,8 +1,8 @@
 //! chat-store: everything durable of the chat, and the only service that talks to Postgres.
 //!
-//! `app` holds the use cases on the ports of `ports`; `pg` and `nats` implement these; `http` and
-//! `nats` are the edges that call the use cases; `wiring` puts all of it together. Adapters never name
-//! each other.
+//! `app` holds the use cases on the ports of `ports` and `ports_calls`; `pg`, `nats` and `redis`
+//! implement these; `http` and `nats` are the edges that call the use cases; `wiring` puts all of it
+//! together. Adapters never name each other.
 //!
 //! # Adding a query
 //!

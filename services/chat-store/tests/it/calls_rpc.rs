@@ -5,6 +5,7 @@ use chat_domain::{
     call::{CallId, Notice, Recipient, Ringing, Route, Summary, Tell},
 };
 use chat_proto::{WireId as _, subject::Rpc, v1};
+use chat_store::ports_calls::CallState as _;
 
 use crate::calls_phones::{Phones, device};
 
@@ -74,12 +75,14 @@ async fn a_call_is_declined_for_a_reason() {
     let request = v1::RejectCallRequest {
         app: phones.app(),
         party: Some(phones.callee_party()),
-        reason: Some("in a meeting".to_owned()),
+        reason: Some("in\0 a\n meeting".to_owned()),
     };
 
     let reply: v1::RejectCallReply = phones.asked.ask(Rpc::RejectCall, &request).await.unwrap();
 
     assert_eq!(CallId::from_wire(&reply.call_id).unwrap(), id);
+    let call = phones.state.find(&phones.world.id, id).await.unwrap();
+    assert_eq!(call.unwrap().reason.as_deref(), Some("in a meeting"));
 }
 
 #[tokio::test]

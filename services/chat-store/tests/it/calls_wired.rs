@@ -8,7 +8,7 @@ use std::sync::{
 
 use chat_domain::{
     ChatError, ErrorKind, Role, SubjectId,
-    call::{CallId, Handed, Outcome, Phase, Recipient, Ringing, Route, Tell},
+    call::{CallId, Handed, Outcome, Party, Phase, Recipient, Ringing, Route, Tell},
 };
 use chat_proto::{WireId as _, v1, v1::envelope::Body};
 use chat_store::{
@@ -144,6 +144,25 @@ async fn an_outcome_is_written_once_though_the_log_is_read_twice() {
 
     assert_eq!(phones.messages().await, ["system: Video call cancelled"]);
     assert_eq!(phones.outcome(id).await, Some(Outcome::Cancelled));
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_kept_does_not_hold_up_the_others() {
+    let phones = Phones::new().await;
+    let lost = phones.ring().await;
+    let callee = Party::try_from(phones.callee_party()).unwrap();
+    // Postgres has no such text.
+    let reason = Some("\0".into());
+    let rejected = phones.state.reject(&phones.world.id, &callee, reason);
+    assert_eq!(rejected.await.unwrap(), lost);
+    let next = phones.ring().await;
+    phones.end(phones.caller_party()).await.unwrap();
+
+    let _reader = phones.read_log(phones.recorder());
+    drained(&phones.namespace).await;
+
+    assert_eq!(phones.outcome(lost).await, None);
+    assert_eq!(phones.outcome(next).await, Some(Outcome::Cancelled));
 }
 
 #[tokio::test]

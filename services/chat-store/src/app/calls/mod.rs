@@ -124,7 +124,8 @@ impl Calls {
         self.state.accept(app, party).await
     }
 
-    /// Declines the call that rings at the party; of the reason, [`Self::MAX_REASON`] are kept.
+    /// Declines the call that rings at the party; of the reason, [`Self::MAX_REASON`] characters
+    /// are kept, and no control characters.
     ///
     /// # Errors
     ///
@@ -135,7 +136,10 @@ impl Calls {
         party: &Party,
         reason: Option<&str>,
     ) -> Result<CallId, ChatError> {
-        let kept = |reason: &str| reason.chars().take(Self::MAX_REASON).collect::<String>();
+        let kept = |reason: &str| -> String {
+            let visible = reason.chars().filter(|letter| !letter.is_control());
+            visible.take(Self::MAX_REASON).collect()
+        };
         let reason = reason.map(kept).filter(|reason| !reason.is_empty());
         self.state.reject(app, party, reason.map(Into::into)).await
     }

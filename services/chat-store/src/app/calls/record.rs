@@ -78,6 +78,22 @@ impl Recorder {
         Ok(())
     }
 
+    /// Records changes one by one, and gives up those that can never be: the others must not wait.
+    async fn isolate(&self, batch: &[Logged]) -> Result<(), ChatError> {
+        for logged in batch {
+            match self.record(std::slice::from_ref(logged)).await {
+                Err(error) if error.kind() == ErrorKind::Internal => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    call.id = %logged.transition.call.id,
+                    call.version = logged.transition.call.version,
+                    "a change of a call is given up"
+                ),
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
     /// Passes on what waited for somebody to accept.
     async fn hand_over(&self, app: &AppId, call: &Call, side: Side) -> Result<(), ChatError> {
         for _ in 0..MAX_ROUNDS {
@@ -120,7 +136,12 @@ impl Recorder {
 
 impl CallSink for Recorder {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
-        Box::pin(self.record(batch))
+        Box::pin(async move {
+            match self.record(batch).await {
+                Err(error) if error.kind() == ErrorKind::Internal => self.isolate(batch).await,
+                outcome => outcome,
+            }
+        })
     }
 }
 
