@@ -97,19 +97,15 @@ function duration(ms) {
 
 function showMedia(call) {
   const { remote, stream } = call.current ?? {};
-  attach($("#remote"), remote, call);
+  attach($("#remote"), remote);
   attach($("#local"), stream);
-  const hasPicture = remote?.getVideoTracks().some((track) => !track.muted) ?? false;
-  $("#call").dataset.remote = hasPicture ? "video" : "audio";
-  const camera = stream?.getVideoTracks()[0];
-  $("#local").hidden = !camera?.enabled;
+  const pictures = remote?.getVideoTracks() ?? [];
+  // A picture comes when its first frames do, and may stop.
+  for (const track of pictures) track.onmute = track.onunmute = () => showMedia(call);
+  $("#call").dataset.remote = pictures.some((track) => !track.muted) ? "video" : "audio";
+  $("#local").hidden = !stream?.getVideoTracks()[0]?.enabled;
 }
 
-function attach(video, stream, call) {
-  if (video.srcObject === (stream ?? null)) return;
-  video.srcObject = stream ?? null;
-  // A picture comes when its first frames do, and may stop.
-  for (const track of (call && stream?.getVideoTracks()) ?? []) {
-    track.onmute = track.onunmute = () => showMedia(call);
-  }
+function attach(video, stream = null) {
+  if (video.srcObject !== stream) video.srcObject = stream;
 }

@@ -6,7 +6,7 @@
 
 import { closeMedia, openMedia } from "./media.js";
 import { Peer } from "./peer.js";
-import { endInWords, inWords } from "./words.js";
+import { endInWords } from "./words.js";
 
 const CONNECT_MS = 20_000;
 const SHOW_END_MS = 4_000;
@@ -52,7 +52,7 @@ export class Call extends EventTarget {
     try {
       await this.#prepare(call);
     } catch (error) {
-      if (this.current === call) this.#end(inWords(error));
+      if (this.current === call) this.#giveUp(error);
     }
     if (!call.peer) return;
     this.#emit("call:initiate", { conversationId: this.#conversationId, callType: type });
@@ -114,9 +114,7 @@ export class Call extends EventTarget {
     on("call:no-answer", () => this.#end("No answer"));
     on("call:missed", () => this.isIncoming && this.#end("Missed call"));
     on("call:ended", ({ reason }) => this.#end(endInWords(reason)));
-    on("webrtc:offer", ({ offer }) =>
-      this.current.peer?.answer(offer, (answer) => this.#emit("webrtc:answer", { answer })),
-    );
+    on("webrtc:offer", ({ offer }) => this.#answer(offer));
     on("webrtc:answer", ({ answer }) => this.current.peer?.accept(answer));
     on("webrtc:ice-candidate", ({ candidate }) => this.current.peer?.candidate(candidate));
   }
@@ -140,30 +138,45 @@ export class Call extends EventTarget {
   }
 
   #refused(error) {
-    if (!error.event?.startsWith("call:") || !this.isLive) return;
-    if (this.state !== "connected") this.#end(inWords(error));
+    if (!error.event?.startsWith("call:")) return;
+    if (this.isLive && this.state !== "connected") this.#giveUp(error);
+    else this.#tell("problem", error);
   }
 
   /** Gets devices and relays, then makes the connection; not if the call ended meanwhile. */
   async #prepare(call) {
     const relays = this.#connection.get("ice-servers").catch(() => null);
     const stream = await openMedia(call.type);
-    const configuration = {
-      iceServers: (await relays)?.iceServers ?? [],
-      iceTransportPolicy: this.#iceTransportPolicy,
-    };
-    if (this.current !== call || !this.isLive) {
+    const iceServers = (await relays)?.iceServers ?? [];
+    if (this.current !== call) {
       closeMedia(stream);
       return;
     }
     call.stream = stream;
-    call.peer = new Peer(stream, call.type, configuration, {
+    call.configuration = { iceServers, iceTransportPolicy: this.#iceTransportPolicy };
+    this.#connect(call);
+  }
+
+  #connect(call) {
+    call.peer = new Peer(call.stream, call.type, call.configuration, {
       onCandidate: (candidate) => this.#emit("webrtc:ice-candidate", { candidate }),
       onStream: (remote) => this.#change({ remote }),
       onState: (state) => this.#peerMoved(state),
       onProblem: () => this.#leave("The call could not be set up"),
     });
     this.#tell("change");
+  }
+
+  #answer(offer) {
+    const call = this.current;
+    if (!call.peer) return;
+    if (call.isCaller) {
+      // Both called each other, and the server chose the other side's offer. Ours is given up with
+      // its connection: after a rollback, some browsers do not play what they receive.
+      call.peer.close();
+      this.#connect(call);
+    }
+    call.peer.answer(offer, (answer) => this.#emit("webrtc:answer", { answer }));
   }
 
   #peerMoved(state) {
@@ -187,15 +200,26 @@ export class Call extends EventTarget {
     this.#move(state);
   }
 
+  /** There will be no call. */
+  #giveUp(error) {
+    this.#close();
+    this.#move("idle");
+    this.#tell("problem", error);
+  }
+
   #end(words) {
-    const call = this.current;
-    clearTimeout(this.#timer);
-    call.peer?.close();
-    closeMedia(call.stream);
-    // Nothing of it may be used any more.
-    this.current = { type: call.type, isCaller: call.isCaller, since: call.since, words };
+    this.#close(words);
     this.#move("ended");
     this.#timer = setTimeout(() => this.#move("idle"), SHOW_END_MS);
+  }
+
+  /** Leaves of a call what there is to show of it. */
+  #close(words) {
+    const { type, peer, stream } = this.current;
+    clearTimeout(this.#timer);
+    peer?.close();
+    closeMedia(stream);
+    this.current = { type, words };
   }
 
   #emit(event, payload) {

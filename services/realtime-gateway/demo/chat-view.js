@@ -63,6 +63,7 @@ class MessageList {
   #inView = new Set();
   #observer;
   #isAtEnd = true;
+  #height = 0;
 
   constructor(chat, me) {
     this.#chat = chat;
@@ -73,7 +74,10 @@ class MessageList {
     document.addEventListener("visibilitychange", () => this.#see());
     // Whoever reads the end goes on doing so when messages come, or a call takes room.
     this.#root.addEventListener("scroll", () => this.#noteEnd());
-    new ResizeObserver(() => this.#keepEnd()).observe(this.#root);
+    new ResizeObserver(() => {
+      this.#height = this.#root.clientHeight;
+      this.#keepEnd();
+    }).observe(this.#root);
     this.#earlier.addEventListener("click", () => this.#loadEarlier());
   }
 
@@ -146,6 +150,8 @@ class MessageList {
 
   #noteEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.#root;
+    // The browser scrolled, since there is less room now; the person did not.
+    if (clientHeight !== this.#height) return;
     this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
   }
 

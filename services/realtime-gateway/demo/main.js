@@ -21,9 +21,10 @@ const $ = (selector) => document.querySelector(selector);
 const address = new URL(location.href);
 let noticeTimer;
 
-/** Tells the person something; it goes away by itself. */
+/** Tells the person something; it goes away by itself. Beside an open dialog, nobody would see it. */
 function notify(text) {
   const notice = $("#notice");
+  ($("dialog[open]") ?? document.body).append(notice);
   notice.textContent = text;
   notice.hidden = false;
   clearTimeout(noticeTimer);
@@ -76,9 +77,9 @@ function enter(me, people) {
       }
     });
   }
-  // What the chat and the call do not answer for themselves.
+  // Messages and calls show by themselves that they were refused.
   connection.socket.on("error", (error) => {
-    if (error.event !== "send_message" && error.event !== "mark_read") notify(inWords(error));
+    if (!/^(send_message|mark_read|call:)/.test(error.event)) notify(inWords(error));
   });
   addEventListener("pagehide", () => call.hangUp());
   $("#welcome").hidden = true;

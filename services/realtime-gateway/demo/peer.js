@@ -34,10 +34,7 @@ export class Peer {
     });
   }
 
-  /**
-   * Takes an offer and hands the answer to `send`. An offer of our own is given up for it: when both
-   * sides call, the server lets only one of the two offers through.
-   */
+  /** Takes an offer and hands the answer to `send`. */
   answer(offer, send) {
     this.#inTurn(async () => {
       await this.connection.setRemoteDescription(offer);
@@ -51,9 +48,12 @@ export class Peer {
     this.#inTurn(() => this.connection.setRemoteDescription(answer));
   }
 
-  /** Takes an address of the other side. */
+  /**
+   * Takes an address of the other side. One that does not fit belongs to a connection that was given
+   * up; should too few remain, this one fails and says so.
+   */
   candidate(candidate) {
-    this.#inTurn(() => this.connection.addIceCandidate(candidate));
+    this.#inTurn(() => this.connection.addIceCandidate(candidate).catch(() => {}));
   }
 
   close() {
