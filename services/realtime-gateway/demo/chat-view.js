@@ -103,7 +103,7 @@ class MessageList {
     const isMine = message.senderId === this.#me.id && !isSystem;
     const date = new Date(message.createdAt);
     element.dataset.mine = isMine;
-    element.classList.toggle("system", isSystem);
+    element.dataset.side = isSystem ? "nobody" : message.senderId;
     element.querySelector(".text").textContent = message.content;
     element.querySelector(".sender").textContent = isMine ? "You:" : "";
     element.querySelector("time").dateTime = message.createdAt;
@@ -143,9 +143,9 @@ class MessageList {
   /** Dates the first message of a day, and moves those of one person together. */
   #group(element) {
     const previous = element.previousElementSibling?.dataset;
-    const { date, mine } = element.dataset;
+    const { date, side } = element.dataset;
     element.classList.toggle("first-of-day", previous?.date !== date);
-    element.classList.toggle("follows", previous?.date === date && previous?.mine === mine);
+    element.classList.toggle("follows", previous?.date === date && previous?.side === side);
   }
 
   #noteEnd() {
