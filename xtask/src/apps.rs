@@ -1,4 +1,5 @@
-//! The apps of a development system: one for each dialect, with secrets of its own.
+//! The apps of a development system: one for each dialect, and one that is short of patience, each
+//! with a secret of its own.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -6,13 +7,34 @@ use anyhow::{Context as _, Result};
 
 use crate::{json, run_dir::RunDir, secret};
 
-/// The apps, each named after its dialect. A dialect joins when both services know it.
-pub(crate) const APPS: [&str; 1] = ["consult"];
+/// What an app is, beside its secret.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    dialect: &'static str,
+    /// Lines of its `policy`.
+    policy: &'static str,
+}
+
+/// The apps. A dialect joins, under its own name, when both services know it.
+pub(crate) const APPS: [Kind; 2] = [
+    Kind {
+        name: "consult",
+        dialect: "consult",
+        policy: "",
+    },
+    // For tests of what ends by itself.
+    Kind {
+        name: "hasty",
+        dialect: "consult",
+        policy: "calls = { ring_seconds = 3, grace_seconds = 2 }\n",
+    },
+];
 
 /// One app and the secret that its tokens are signed with.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     pub(crate) secret: String,
 }
 
@@ -28,9 +50,12 @@ impl Apps {
     /// When the run folder can't be read or written.
     pub(crate) fn of_run(run: &RunDir) -> Result<Self> {
         APPS.iter()
-            .map(|name| {
-                let secret = secret::kept(&run.path.join(format!("app-{name}.secret")))?;
-                Ok(App { name, secret })
+            .map(|kind| {
+                let file = format!("app-{}.secret", kind.name);
+                Ok(App {
+                    kind: *kind,
+                    secret: secret::kept(&run.path.join(file))?,
+                })
             })
             .collect::<Result<_>>()
             .map(Self)
@@ -44,8 +69,8 @@ impl Apps {
     pub(crate) fn get(&self, name: &str) -> Result<&App> {
         self.0
             .iter()
-            .find(|app| app.name == name)
-            .with_context(|| format!("no app {name:?}; there is {}", APPS.join(", ")))
+            .find(|app| app.kind.name == name)
+            .with_context(|| format!("no app {name:?}; there is {}", names()))
     }
 
     /// Writes the file that both services read and returns its path.
@@ -63,25 +88,38 @@ impl Apps {
     pub(crate) fn to_json(&self) -> String {
         json::object(self.0.iter().map(|app| {
             let about = json::object([
-                ("dialect", json::string(app.name)),
+                ("dialect", json::string(app.kind.dialect)),
                 ("secret", json::string(&app.secret)),
             ]);
-            (app.name, about)
+            (app.kind.name, about)
         }))
     }
 
     fn to_toml(&self) -> String {
         let mut text = String::new();
-        for App { name, secret } in &self.0 {
+        for App { kind, secret } in &self.0 {
+            let Kind {
+                name,
+                dialect,
+                policy,
+            } = kind;
             // Writing to a string never fails.
             let _ = write!(
                 text,
-                "[apps.{name}]\ndialect = \"{name}\"\n\n\
+                "[apps.{name}]\ndialect = \"{dialect}\"\n\n\
                  [[apps.{name}.keys]]\nalgorithm = \"HS256\"\nsecret = \"{secret}\"\n\n",
             );
+            if !policy.is_empty() {
+                let _ = write!(text, "[apps.{name}.policy]\n{policy}\n");
+            }
         }
         text
     }
+}
+
+/// The names of all apps, for people.
+pub(crate) fn names() -> String {
+    APPS.map(|kind| kind.name).join(", ")
 }
 
 #[cfg(test)]
@@ -89,20 +127,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_files_tell_the_same_secret() {
-        let apps = Apps(vec![App {
-            name: "consult",
-            secret: "s3".to_owned(),
-        }]);
+    fn both_files_tell_the_same_secrets() {
+        let apps = Apps(
+            APPS.map(|kind| App {
+                kind,
+                secret: format!("{}-s3", kind.name),
+            })
+            .into(),
+        );
 
         assert_eq!(
             apps.to_json(),
-            r#"{"consult":{"dialect":"consult","secret":"s3"}}"#
+            r#"{"consult":{"dialect":"consult","secret":"consult-s3"},"hasty":{"dialect":"consult","secret":"hasty-s3"}}"#
         );
         assert_eq!(
             apps.to_toml(),
             "[apps.consult]\ndialect = \"consult\"\n\n\
-             [[apps.consult.keys]]\nalgorithm = \"HS256\"\nsecret = \"s3\"\n\n",
+             [[apps.consult.keys]]\nalgorithm = \"HS256\"\nsecret = \"consult-s3\"\n\n\
+             [apps.hasty]\ndialect = \"consult\"\n\n\
+             [[apps.hasty.keys]]\nalgorithm = \"HS256\"\nsecret = \"hasty-s3\"\n\n\
+             [apps.hasty.policy]\ncalls = { ring_seconds = 3, grace_seconds = 2 }\n\n",
         );
     }
 }

@@ -32,7 +32,9 @@ pub(crate) struct Claims<'a> {
 ///
 /// When a required flag is missing or no system has run yet.
 pub(crate) fn print(mut args: Args, places: &Places) -> Result<()> {
-    let app: String = args.option("--app")?.unwrap_or_else(|| APPS[0].to_owned());
+    let app: String = args
+        .option("--app")?
+        .unwrap_or_else(|| APPS[0].name.to_owned());
     let user: String = args.option("--user")?.context("--user is required")?;
     let role: String = args.option("--role")?.context("--role is required")?;
     let email: Option<String> = args.option("--email")?;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use chat_domain::{Attachment, ClientKey, ConversationId, MessageId, MessageKind, Seq};
+use chat_domain::{
+    Attachment, ClientKey, ConversationId, MessageId, MessageKind, Seq, UserId,
+    call::{CallId, CallKind, Signal},
+};
 
 /// A decoded event of a client.
 ///
@@ -41,6 +44,8 @@ pub enum Command {
         /// The last place seen, for each of 1 to 100 conversations.
         since: Vec<(ConversationId, Seq)>,
     },
+    /// Do something about a call.
+    Call(CallCommand),
     /// Extend the session with a newer token.
     RefreshToken {
         /// Unchecked, as it came.
@@ -69,6 +74,7 @@ impl fmt::Debug for Command {
                 write!(f, "MarkRead({conversation}, n_ids: {})", ids.len())
             }
             Self::Sync { since } => f.debug_tuple("Sync").field(since).finish(),
+            Self::Call(call) => call.fmt(f),
             Self::RefreshToken { .. } => f.write_str("RefreshToken([redacted])"),
         }
     }
@@ -93,5 +99,53 @@ pub struct Send {
 impl fmt::Debug for Send {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Send({}, {:?}, [redacted])", self.target, self.kind)
+    }
+}
+
+/// Something that a client wants of a call with another user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCommand {
+    /// The other user.
+    pub peer: UserId,
+    /// Which call, when the client says so; else it is the latest of the two.
+    pub call: Option<CallId>,
+    /// What it wants.
+    pub action: CallAction,
+}
+
+/// What can be done about a call. It never prints a reason or a signal.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CallAction {
+    /// Ring the other user.
+    Initiate {
+        /// A conversation that both should be in.
+        conversation: ConversationId,
+        /// What is to be carried.
+        kind: CallKind,
+    },
+    /// Take the call that rings here.
+    Accept,
+    /// Decline it.
+    Reject {
+        /// Why, of any length.
+        reason: Option<String>,
+    },
+    /// Hang up, or stop ringing.
+    End,
+    /// Pass something on to the other device.
+    Signal(Signal),
+}
+
+impl fmt::Debug for CallAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Initiate { conversation, kind } => {
+                write!(f, "Initiate({conversation}, {})", kind.as_str())
+            }
+            Self::Accept => f.write_str("Accept"),
+            Self::Reject { .. } => f.write_str("Reject([redacted])"),
+            Self::End => f.write_str("End"),
+            Self::Signal(signal) => signal.fmt(f),
+        }
     }
 }

@@ -15,5 +15,5 @@ pub mod consult;
 mod event;
 mod text;
 
-pub use command::{Command, Send};
+pub use command::{CallAction, CallCommand, Command, Send};
 pub use event::{Rejection, ServerEvent};

@@ -156,13 +156,7 @@ fn a_file_comes_without_a_word() {
 
 #[test]
 fn unknown_events_are_none() {
-    for name in [
-        "",
-        "connect",
-        "Send_message",
-        "call:initiate",
-        "new_message",
-    ] {
+    for name in ["", "connect", "Send_message", "call:ringing", "new_message"] {
         assert_eq!(decode(name, &json!({})), Ok(None), "{name}");
     }
 }
@@ -316,7 +310,7 @@ fn commands_print_neither_messages_nor_tokens() {
     assert!(!format!("{send:?} {refresh:?}").contains("secret"));
 }
 
-const EVENTS: [&str; 8] = [
+const EVENTS: [&str; 15] = [
     "join_conversation",
     "leave_conversation",
     "send_message",
@@ -325,6 +319,13 @@ const EVENTS: [&str; 8] = [
     "mark_read",
     "sync",
     "auth:refresh",
+    "call:initiate",
+    "call:accept",
+    "call:reject",
+    "call:end",
+    "webrtc:offer",
+    "webrtc:answer",
+    "webrtc:ice-candidate",
 ];
 
 proptest! {
@@ -356,6 +357,7 @@ fn payload() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         "(conversationId|userId|userType|senderType|content|messageType|data)",
         "(fileUrl|fileName|clientMessageId|messageIds|since|token|__proto__)",
+        "(toUserId|callId|callType|reason|offer|answer|candidate)",
     ];
     leaf.prop_recursive(4, 64, 8, move |inner| {
         prop_oneof![

@@ -6,12 +6,14 @@
 //! * [`events`]: the chat as the transports' application, one handler per event;
 //! * [`session`], [`registry`]: what is remembered of a socket, of a user, of a conversation;
 //! * [`delivery`]: from published events to sockets, in order and without gaps;
+//! * [`calls`]: what the stores decided about calls, told to the right devices;
 //! * [`demo`]: a small client to try it all with, in development;
 //! * [`store`]: the chat-store as a typed client; [`nats`]: the adapters behind [`ports`].
 //!
 //! Kill it at any time: what was confirmed to a client is in the database, and what was not is
 //! repeated by the client. It does not talk to Postgres.
 
+pub mod calls;
 pub mod config;
 pub mod delivery;
 pub mod demo;

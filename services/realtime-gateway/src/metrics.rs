@@ -20,12 +20,13 @@ pub enum Metric {
     RpcRetries,
     ReceiptsDropped,
     SignalsDropped,
+    CallWorkDropped,
     InterestReconnects,
     SocketsEvicted,
 }
 
 impl Metric {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -42,6 +43,7 @@ impl Metric {
         Self::RpcRetries,
         Self::ReceiptsDropped,
         Self::SignalsDropped,
+        Self::CallWorkDropped,
         Self::InterestReconnects,
         Self::SocketsEvicted,
     ];
@@ -66,6 +68,7 @@ impl Metric {
             Self::RpcRetries => "chat_gateway_rpc_retries_total",
             Self::ReceiptsDropped => "chat_gateway_receipts_dropped_total",
             Self::SignalsDropped => "chat_gateway_signals_dropped_total",
+            Self::CallWorkDropped => "chat_gateway_call_work_dropped_total",
             Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
             Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
         }
@@ -88,7 +91,8 @@ impl Metric {
             Self::RpcSeconds => "Requests to chat-stores, by request and outcome",
             Self::RpcRetries => "Requests to chat-stores repeated, by request",
             Self::ReceiptsDropped => "Delivery receipts that found no room",
-            Self::SignalsDropped => "Signals to other gateways that found no room",
+            Self::SignalsDropped => "Signals to or from other gateways that found no room",
+            Self::CallWorkDropped => "Announcements about devices in calls that found no room",
             Self::InterestReconnects => "Lost connections for users' events",
             Self::SocketsEvicted => "Sockets closed because their user has too many",
         }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    calls::Calls,
     config::Config,
     delivery::{Delivery, DeliveryInbox, Receipts},
     demo,
@@ -103,13 +104,19 @@ fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports)
     let replica = random::bits();
     let interest = ports.interest;
     let store = Store::new(ports.requests);
-    let typing = Arc::new(TypingSignals::new(ports.publisher));
+    let typing = Arc::new(TypingSignals::new(Arc::clone(&ports.publisher)));
 
     let conversations = Arc::new(Conversations::default());
     let registry = Arc::new(Registry::new(
         Arc::clone(&interest) as Arc<dyn Interest>,
         Arc::clone(&conversations),
         config.limits.sockets_per_user,
+    ));
+    let calls = Arc::new(Calls::new(
+        Arc::clone(&registry),
+        store.clone(),
+        ports.publisher,
+        replica,
     ));
     let receipts = Arc::new(Receipts::default());
     let delivery = Arc::new(Delivery::new(
@@ -127,13 +134,17 @@ fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports)
         interest: Arc::clone(&interest) as Arc<dyn Interest>,
         store: store.clone(),
         typing: Arc::clone(&typing),
+        calls: Arc::clone(&calls),
         rates: config.limits.rates(),
         replica,
         tasks: lifecycle.tracker(),
     }));
 
     let health = service.health.dependency("nats_interest");
-    let inbox = DeliveryInbox(Arc::clone(&delivery));
+    let inbox = DeliveryInbox {
+        delivery: Arc::clone(&delivery),
+        calls: Arc::clone(&calls),
+    };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {
             Ok(()) => health.up(),
@@ -141,6 +152,7 @@ fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports)
         };
         interest.run(&inbox, report).await;
     });
+    background.run("calls", async move { calls.run().await });
     background.run("typing", async move { typing.run().await });
     let tasks = lifecycle.tracker();
     background.run("receipts", async move { receipts.run(store, tasks).await });

@@ -33,6 +33,9 @@ export const serviceToken = endpoints.service_token;
 /** The app that these tests belong to. */
 export const app = { name: 'consult', ...endpoints.apps.consult };
 
+/** An app in which a call rings for three seconds and a device may be gone for two. */
+export const hasty = { name: 'hasty', ...endpoints.apps.hasty };
+
 /** Base of the REST interface. */
 export const api = `${publicUrl}/api/v1`;
 

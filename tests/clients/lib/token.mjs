@@ -16,6 +16,6 @@ export function sign(claims, { header = { alg: 'HS256', typ: 'JWT' }, secret = a
 }
 
 /** Returns a token for a user that is good for `ttl` seconds. */
-export function tokenOf({ id, role, name, email }, { ttl = 3600 } = {}) {
-  return sign({ sub: id, role, name, email, exp: seconds() + ttl });
+export function tokenOf({ id, role, name, email }, { ttl = 3600, secret } = {}) {
+  return sign({ sub: id, role, name, email, exp: seconds() + ttl }, { secret });
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use chat_domain::{
     Attachment, ChatError, ClientKey, ConversationId, MessageId, MessageKind, Seq, User,
+    call::SignalKind,
 };
 use serde_json::value::RawValue;
 
-use super::payload::{INVALID_DATA, Payload};
+use super::{
+    decode_calls as calls,
+    payload::{FIELDS_MISSING, INVALID_DATA, Payload},
+};
 use crate::{Command, Rejection, Send};
 
-const FIELDS_MISSING: &str = "Missing required fields";
 const JOIN_FIELDS_MISSING: &str = "Missing required fields: conversationId, userId, or userType";
 /// What a bigint holds: no sequence comes near it.
 const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
@@ -39,6 +42,13 @@ pub fn decode(
         "mark_read" => mark_read(json),
         "sync" => sync(json),
         "auth:refresh" => refresh(json),
+        "call:initiate" => calls::initiate(json),
+        "call:accept" => calls::accept(json),
+        "call:reject" => calls::reject(json),
+        "call:end" => calls::end(json),
+        "webrtc:offer" => calls::signal(SignalKind::Offer, json),
+        "webrtc:answer" => calls::signal(SignalKind::Answer, json),
+        "webrtc:ice-candidate" => calls::signal(SignalKind::Candidate, json),
         _ => return Ok(None),
     }
     .map(Some)

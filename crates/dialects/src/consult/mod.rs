@@ -1,11 +1,11 @@
 //! The consult dialect: consultant and patient, one conversation per booking, namespace `/chat`.
-//!
-//! Calls are not part of it yet.
 
 mod body;
 mod call_body;
 mod decode;
+mod decode_calls;
 mod encode;
+mod encode_calls;
 mod ice;
 mod payload;
 
@@ -17,4 +17,5 @@ pub use encode::{
     message_delivered, message_sent, messages_read, new_message, rejected, resync, sync_result,
     user_stopped_typing, user_typing,
 };
+pub use encode_calls::{CallFacts, call_connected, call_heard, signal};
 pub use ice::{IceServersBody, RelayBody};

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::Rejection;
 
+pub(super) const FIELDS_MISSING: &str = "Missing required fields";
 pub(super) const INVALID_DATA: &str = "Invalid data provided";
 
 /// One event's payload, and what to say when a field is missing.
@@ -16,7 +17,7 @@ pub(super) struct Payload<'a> {
 }
 
 /// The JSON of one field; `None` when it is absent or null.
-type Field<'a> = Option<&'a RawValue>;
+pub(super) type Field<'a> = Option<&'a RawValue>;
 
 /// Every field that an event of this dialect may have; none is looked at before it is needed.
 #[derive(Default, Deserialize)]
@@ -35,6 +36,13 @@ pub(super) struct Fields<'a> {
     pub(super) message_ids: Field<'a>,
     pub(super) since: Field<'a>,
     pub(super) token: Field<'a>,
+    pub(super) to_user_id: Field<'a>,
+    pub(super) call_id: Field<'a>,
+    pub(super) call_type: Field<'a>,
+    pub(super) reason: Field<'a>,
+    pub(super) offer: Field<'a>,
+    pub(super) answer: Field<'a>,
+    pub(super) candidate: Field<'a>,
     data: Field<'a>,
 }
 

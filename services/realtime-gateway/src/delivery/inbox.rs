@@ -11,7 +11,8 @@ use socketio_protocol::Frame;
 
 use super::Delivery;
 use crate::{
-    metrics::Metric, ports::Inbox, registry::UserKey, session::ChatSocket, transport::Class, wire,
+    calls::Calls, metrics::Metric, ports::Inbox, registry::UserKey, session::ChatSocket,
+    transport::Class, wire,
 };
 
 /// The version of envelopes that is understood.
@@ -19,23 +20,28 @@ const VERSION: u32 = 1;
 
 /// The [`Inbox`] of the interest connection.
 #[derive(Debug, Clone)]
-pub struct DeliveryInbox(pub Arc<Delivery>);
+#[expect(missing_docs, reason = "each is described at its type")]
+pub struct DeliveryInbox {
+    pub delivery: Arc<Delivery>,
+    pub calls: Arc<Calls>,
+}
 
 impl Inbox for DeliveryInbox {
     fn deliver(&self, user: &UserKey, payload: Bytes) {
-        if let Err(error) = self.0.envelope(user, payload) {
+        if let Err(error) = self.envelope(user, payload) {
             metrics::counter!(Metric::BadEnvelopes.name()).increment(1);
             tracing::warn!(error = &error as &dyn std::error::Error, "envelope dropped");
         }
     }
 
     fn resumed(&self) {
-        self.0.resumed.notify_one();
+        self.delivery.resumed.notify_one();
+        self.calls.resumed();
     }
 }
 
-impl Delivery {
-    fn envelope(self: &Arc<Self>, user: &UserKey, payload: Bytes) -> Result<(), WireError> {
+impl DeliveryInbox {
+    fn envelope(&self, user: &UserKey, payload: Bytes) -> Result<(), WireError> {
         let envelope = v1::Envelope::decode(payload)?;
         if envelope.version != VERSION {
             return Err(WireError::Field("version"));
@@ -44,20 +50,29 @@ impl Delivery {
             return Err(WireError::Field("app"));
         }
         match envelope.body {
-            Some(v1::envelope::Body::MessageAppended(appended)) => {
-                self.message_appended(user, appended, envelope.epoch, &envelope.traceparent)
-            }
-            Some(v1::envelope::Body::MessagesReceived(received)) => {
-                self.messages_received(user, &received, &envelope.origin)
-            }
-            Some(v1::envelope::Body::Typing(typing)) => self.typing(user, &typing),
-            // Calls are not delivered here; without a body it is a kind that a newer release has.
-            Some(v1::envelope::Body::CallNotice(_) | v1::envelope::Body::CallSignals(_)) | None => {
+            Some(v1::envelope::Body::MessageAppended(appended)) => self.delivery.message_appended(
+                user,
+                appended,
+                envelope.epoch,
+                &envelope.traceparent,
+            ),
+            Some(v1::envelope::Body::MessagesReceived(received)) => self
+                .delivery
+                .messages_received(user, &received, &envelope.origin),
+            Some(v1::envelope::Body::Typing(typing)) => self.delivery.typing(user, &typing),
+            Some(v1::envelope::Body::CallNotice(notice)) => self.calls.notice(user, notice),
+            Some(v1::envelope::Body::CallSignals(signals)) => self.calls.signals(user, signals),
+            Some(v1::envelope::Body::DeviceGone(v1::DeviceGone {})) => {
+                self.calls.device_gone(user);
                 Ok(())
             }
+            // A kind that a newer release has.
+            None => Ok(()),
         }
     }
+}
 
+impl Delivery {
     fn message_appended(
         self: &Arc<Self>,
         user: &UserKey,

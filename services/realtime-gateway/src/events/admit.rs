@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use chat_domain::{ChatError, Content};
-use dialects::{Command, Send, ServerEvent, consult};
+use dialects::{CallAction, Command, Send, ServerEvent, consult};
 use service_kit::TraceParent;
 use socketio_protocol::packet;
 
@@ -187,6 +187,7 @@ const fn class(command: &Command) -> Class {
         | Command::Leave { .. }
         | Command::MarkRead { .. }
         | Command::Sync { .. }
+        | Command::Call(_)
         | Command::RefreshToken { .. } => Class::Other,
     }
 }
@@ -200,6 +201,13 @@ pub(super) const fn label(command: &Command) -> &'static str {
         Command::Typing { .. } => "typing",
         Command::MarkRead { .. } => "mark_read",
         Command::Sync { .. } => "sync",
+        Command::Call(call) => match call.action {
+            CallAction::Initiate { .. } => "call_initiate",
+            CallAction::Accept => "call_accept",
+            CallAction::Reject { .. } => "call_reject",
+            CallAction::End => "call_end",
+            CallAction::Signal(_) => "call_signal",
+        },
         Command::RefreshToken { .. } => "refresh_token",
     }
 }

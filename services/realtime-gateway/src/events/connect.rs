@@ -105,6 +105,7 @@ impl Chat {
             // Not its transport: the client would come back and push out another one.
             oldest.disconnect();
         }
+        self.parts.calls.arrive(socket);
     }
 
     /// Forgets a socket that is gone.
@@ -112,6 +113,7 @@ impl Chat {
         metrics::gauge!(Metric::Sockets.name()).decrement(1.0);
         tracing::debug!(reason = ?reason, "socket gone");
         self.parts.typing.stop_all(socket.number());
+        self.parts.calls.depart(socket);
         self.expiry.remove(socket);
         self.parts.registry.detach(&socket.session().key(), socket);
     }

@@ -6,6 +6,7 @@
 //! ([`delivery`](crate::delivery)), anything durable (the store).
 
 mod admit;
+mod calls;
 mod connect;
 mod conversations;
 mod membership;
@@ -28,6 +29,7 @@ use tracing::Instrument as _;
 use self::admit::{Admitted, Request};
 pub use self::{membership::Membership, typing::TypingSignals};
 use crate::{
+    calls::Calls,
     delivery::Delivery,
     limits::Rates,
     metrics::Metric,
@@ -48,6 +50,7 @@ pub struct Parts {
     pub interest: Arc<dyn Interest>,
     pub store: Store,
     pub typing: Arc<TypingSignals>,
+    pub calls: Arc<Calls>,
     pub rates: Rates,
     /// This process, in origins.
     pub replica: u64,
@@ -89,6 +92,7 @@ impl Chat {
                 self.mark_read(request, *conversation, ids).await
             }
             Command::Sync { since } => self.sync(request, since).await,
+            Command::Call(command) => self.call(request, command).await,
             Command::RefreshToken { token } => {
                 self.refresh_token(request, token);
                 Ok(())

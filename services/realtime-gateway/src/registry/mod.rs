@@ -154,6 +154,23 @@ impl Registry {
         sockets.unwrap_or_default()
     }
 
+    /// Returns the sockets of a part of the users; all parts together are all.
+    #[must_use]
+    pub fn part(&self, index: usize) -> Vec<ChatSocket> {
+        let Some(shard) = self.shards.get(index) else {
+            return Vec::new();
+        };
+        let shard = shard.lock();
+        let sockets = shard.values().flat_map(|local| local.sockets.iter());
+        sockets.cloned().collect()
+    }
+
+    /// Returns how many parts there are.
+    #[must_use]
+    pub fn n_parts(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Returns how much is known of the places in the user's conversations; `None` for somebody who
     /// is not here.
     #[must_use]

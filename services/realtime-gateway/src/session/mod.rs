@@ -19,6 +19,7 @@ pub use expiry::{Expired, ExpiryQueue};
 use rooms::Rooms;
 
 use crate::{
+    calls::Device,
     limits::{Buckets, Class, Exceeded, Rates},
     registry::{Enrolment, UserKey},
     transport::Socket,
@@ -35,6 +36,7 @@ pub struct Session {
     app: Arc<App>,
     user: User,
     state: Mutex<State>,
+    device: Mutex<Device>,
 }
 
 struct State {
@@ -61,6 +63,7 @@ impl Session {
                 told: false,
                 enrolment: Some(enrolment),
             }),
+            device: Mutex::default(),
         }
     }
 
@@ -83,6 +86,12 @@ impl Session {
             app: self.app.id.clone(),
             user: self.user.id.clone(),
         }
+    }
+
+    /// Returns what the socket is in calls.
+    #[must_use]
+    pub fn device(&self) -> &Mutex<Device> {
+        &self.device
     }
 
     /// Hands over the announcement of this socket, once.

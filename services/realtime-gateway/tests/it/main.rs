@@ -1,6 +1,9 @@
 //! The gateway from outside.
 #![cfg(test)]
 
+mod calls_devices;
+mod calls_events;
+mod calls_signals;
 mod chat;
 mod chat_connect;
 mod chat_delivery;

@@ -5,6 +5,7 @@
 mod client;
 mod proxy;
 mod store;
+mod switchboard;
 
 use std::{
     net::SocketAddr,
@@ -81,11 +82,10 @@ impl World {
              [[apps.consult.keys]]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n"
         );
         std::fs::write(&apps_file, apps).unwrap();
-        let user = || UserId::new(&Uuid::new_v4().to_string()).unwrap();
         Self {
             store: FakeStore::new(nats.clone()),
-            consultant: user(),
-            patient: user(),
+            consultant: new_user(),
+            patient: new_user(),
             nats,
             apps_file,
         }
@@ -121,8 +121,17 @@ impl World {
         Gateway { address, service }
     }
 
+    /// Makes somebody else.
+    pub(crate) fn user() -> UserId {
+        new_user()
+    }
+
+    pub(crate) async fn connect(&self, gateway: &Gateway, user: &UserId, role: &str) -> Client {
+        Client::connect(gateway.address, &token(user, role)).await
+    }
+
     pub(crate) async fn connect_consultant(&self, gateway: &Gateway) -> Client {
-        Client::connect(gateway.address, &token(&self.consultant, "consultant")).await
+        self.connect(gateway, &self.consultant, "consultant").await
     }
 
     /// Makes a conversation of the two.
@@ -141,8 +150,12 @@ impl World {
     }
 
     pub(crate) async fn connect_patient(&self, gateway: &Gateway) -> Client {
-        Client::connect(gateway.address, &token(&self.patient, "patient")).await
+        self.connect(gateway, &self.patient, "patient").await
     }
+}
+
+fn new_user() -> UserId {
+    UserId::new(&Uuid::new_v4().to_string()).unwrap()
 }
 
 async fn join(client: &mut Client, id: ConversationId, user: &UserId, role: &str) {

@@ -26,6 +26,8 @@ use prost::Message as _;
 use realtime_gateway::ports::Requests;
 use uuid::Uuid;
 
+use super::switchboard::Calls;
+
 /// What becomes of a published event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -35,7 +37,8 @@ pub(crate) enum Fate {
 }
 
 pub(crate) struct FakeStore {
-    nats: async_nats::Client,
+    pub(super) nats: async_nats::Client,
+    pub(crate) calls: Calls,
     conversations: Mutex<HashMap<ConversationId, Stored>>,
     /// Fates of the next message events; then they are published.
     pub(crate) fates: Mutex<VecDeque<Fate>>,
@@ -59,6 +62,7 @@ impl FakeStore {
     pub(crate) fn new(nats: async_nats::Client) -> Arc<Self> {
         Arc::new(Self {
             nats,
+            calls: Calls::default(),
             conversations: Mutex::default(),
             fates: Mutex::default(),
             is_down: AtomicBool::new(false),
@@ -213,7 +217,7 @@ impl FakeStore {
         }
     }
 
-    fn visible(&self, user: &UserId, id: &str) -> Result<Conversation, ChatError> {
+    pub(super) fn visible(&self, user: &UserId, id: &str) -> Result<Conversation, ChatError> {
         let id = ConversationId::parse(id)?;
         let conversations = self.conversations.lock();
         let stored = conversations
@@ -227,7 +231,6 @@ impl FakeStore {
     }
 
     async fn answer(&self, rpc: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
-        *self.requests.lock().entry(rpc).or_default() += 1;
         let epoch = self.epoch.load(Ordering::SeqCst);
         Ok(match rpc {
             Rpc::OpenSession => {
@@ -305,7 +308,7 @@ impl FakeStore {
             | Rpc::DeviceGone
             | Rpc::DeviceBack
             | Rpc::CallsTold
-            | Rpc::GatewayAlive => return Err(ChatError::CallNotFound),
+            | Rpc::GatewayAlive => self.answer_call(rpc, payload).await?,
         })
     }
 
@@ -394,10 +397,11 @@ impl Requests for ToStore {
         _timeout: Duration,
     ) -> BoxFuture<'_, Result<Bytes, ChatError>> {
         async move {
+            let rpc = subject::parse_rpc(&subject).unwrap();
+            *self.0.requests.lock().entry(rpc).or_default() += 1;
             if self.0.is_down.load(Ordering::SeqCst) {
                 return Err(unavailable());
             }
-            let rpc = subject::parse_rpc(&subject).unwrap();
             match self.0.answer(rpc, payload).await {
                 Err(error @ ChatError::Unavailable { .. }) => Err(error),
                 Err(error) => Ok(chat_proto::reply::<v1::AppendReply>(Err(&error))),
@@ -408,7 +412,7 @@ impl Requests for ToStore {
     }
 }
 
-fn encode<M: prost::Message>(answer: &M) -> Bytes {
+pub(super) fn encode<M: prost::Message>(answer: &M) -> Bytes {
     let outcome = v1::reply::Outcome::Ok(answer.encode_to_vec().into());
     let reply = v1::Reply {
         outcome: Some(outcome),

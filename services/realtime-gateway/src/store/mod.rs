@@ -4,6 +4,8 @@
 //! Every request may be repeated: an append carries keys, the others change nothing twice. What
 //! travels is in `proto/`; how it travels is behind [`Requests`].
 
+mod calls;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use chat_proto::{
     v1,
 };
 use tokio::time::Instant;
+
+pub use calls::Arrival;
 
 use crate::{metrics::Metric, ports::Requests, random, registry::UserKey};
 

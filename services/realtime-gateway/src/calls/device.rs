@@ -1,0 +1,128 @@
+//! What the gateway remembers of one socket as a device in calls.
+
+use super::Fence;
+
+/// For how long a device is new: as long as it takes to find out that one before it is dead.
+const NEW_S: u32 = 60;
+
+/// A device: what it heard, and whether the stores know that it is here.
+///
+/// That it is gone is announced when no announcement of its coming is under way, so that the later
+/// one is the last one heard.
+#[derive(Debug, Default)]
+pub struct Device {
+    /// Made when it is needed: most devices hear of no call.
+    fence: Option<Box<Fence>>,
+    /// When it came, in seconds since any fixed moment.
+    came_s: u32,
+    n_looks: u8,
+    has_left: bool,
+    /// A request of this device may take effect later than it was given up.
+    is_unsure: bool,
+}
+
+/// How a device is announced as gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// Once will do.
+    Once,
+    /// Again later: something may take effect only after the first.
+    Twice,
+}
+
+impl Device {
+    /// Returns what it hears.
+    pub fn fence(&mut self) -> &mut Fence {
+        self.fence.get_or_insert_default()
+    }
+
+    /// Notes that the device came at `now_s`.
+    pub const fn come(&mut self, now_s: u32) {
+        self.came_s = now_s;
+    }
+
+    /// Tells whether it came so lately that it may be what became of a device that is gone.
+    #[must_use]
+    pub const fn is_new(&self, now_s: u32) -> bool {
+        now_s.saturating_sub(self.came_s) < NEW_S
+    }
+
+    /// Begins to announce the device. Returns false when it left: there is nothing to announce.
+    #[must_use]
+    pub fn begin_look(&mut self) -> bool {
+        self.n_looks += u8::from(!self.has_left);
+        !self.has_left
+    }
+
+    /// Ends that. Returns how to announce that the device is gone if it left meanwhile.
+    #[must_use]
+    pub fn end_look(&mut self) -> Option<Farewell> {
+        self.n_looks = self.n_looks.saturating_sub(1);
+        self.farewell()
+    }
+
+    /// Notes that the socket is gone. Returns how to announce that if it is to be done at once.
+    #[must_use]
+    pub fn leave(&mut self) -> Option<Farewell> {
+        self.has_left = true;
+        self.farewell()
+    }
+
+    /// Notes that the outcome of a request of this device is unknown.
+    pub const fn doubt(&mut self) {
+        self.is_unsure = true;
+    }
+
+    fn farewell(&self) -> Option<Farewell> {
+        let is_due = self.has_left && self.n_looks == 0;
+        is_due.then_some(if self.is_unsure {
+            Farewell::Twice
+        } else {
+            Farewell::Once
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_leaves_is_gone_at_once() {
+        let mut device = Device::default();
+        assert!(device.begin_look());
+        assert_eq!(device.end_look(), None);
+
+        assert_eq!(device.leave(), Some(Farewell::Once));
+        assert!(!device.begin_look());
+    }
+
+    #[test]
+    fn it_is_not_gone_before_it_came() {
+        let mut device = Device::default();
+        assert!(device.begin_look());
+        assert!(device.begin_look());
+
+        assert_eq!(device.leave(), None);
+        assert_eq!(device.end_look(), None);
+        assert_eq!(device.end_look(), Some(Farewell::Once));
+    }
+
+    #[test]
+    fn it_is_new_for_a_while() {
+        let mut device = Device::default();
+        device.come(100);
+
+        assert!(device.is_new(100));
+        assert!(device.is_new(99 + NEW_S));
+        assert!(!device.is_new(100 + NEW_S));
+    }
+
+    #[test]
+    fn doubts_last() {
+        let mut device = Device::default();
+        device.doubt();
+
+        assert_eq!(device.leave(), Some(Farewell::Twice));
+    }
+}

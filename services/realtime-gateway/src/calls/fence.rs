@@ -1,0 +1,379 @@
+//! What one device hears of calls: everything once, nothing that is out of date, and signals in
+//! their order after the call is connected.
+//!
+//! Knows neither sockets nor time, and decides nothing about calls: whom something is for was
+//! decided before it came here.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chat_domain::call::{CallId, Tell};
+use socketio_protocol::Frame;
+
+/// How many calls are remembered: enough to know a late repetition of an old one.
+const MAX_CALLS: usize = 8;
+/// How many signals of a call may wait for those before them.
+const MAX_HELD: usize = 128;
+/// How many bytes of signals of a call may wait: twice what the store hands over at most.
+const MAX_HELD_BYTES: usize = 1 << 20;
+
+/// The calls that a device heard of.
+#[derive(Debug, Default)]
+pub struct Fence {
+    /// The newest last.
+    calls: VecDeque<Known>,
+    /// Whether the device asked for anything itself. One that did not can only be in a call that it
+    /// took over from another one.
+    acts: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    call: CallId,
+    version: u32,
+    /// What was told at this version, a bit each.
+    told: u16,
+    gate: Gate,
+    /// The place of the next signal; `None` when the ones before it went to another device.
+    next: Option<u64>,
+    held: BTreeMap<u64, Frame>,
+    n_held_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// The device was not told that it is connected.
+    Closed,
+    /// Signals pass.
+    Open,
+    /// The call is over for this device.
+    Over,
+}
+
+/// What becomes of signals that came.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Those that pass now, in order.
+    pub frames: Vec<Frame>,
+    /// Whether this was the first to wait: it is released if nothing else does.
+    pub waits: bool,
+    /// Those for which there was no room.
+    pub n_dropped: usize,
+}
+
+impl Fence {
+    /// Notes that the device asked for a call itself: of that it hears from the beginning.
+    pub fn expect(&mut self) {
+        self.acts = true;
+        for known in &mut self.calls {
+            if known.gate == Gate::Closed {
+                known.next.get_or_insert(1);
+            }
+        }
+    }
+
+    /// Takes something to tell. `None` when it is out of date or was told before; else it is to be
+    /// told, and then these signals pass.
+    #[must_use]
+    pub fn tell(&mut self, call: CallId, version: u32, tell: Tell) -> Option<Vec<Frame>> {
+        let known = self.enter(call);
+        let (bit, gate) = (1 << tell as u16, gate(tell));
+        let is_new = known.version < version;
+        let is_next = known.version == version && known.told & bit == 0 && known.gate != Gate::Over;
+        if !is_new && !is_next {
+            return None;
+        }
+        known.told = if is_new { bit } else { known.told | bit };
+        known.version = version;
+        // Who is in a call may still be told that it rings.
+        if gate != Gate::Closed {
+            known.gate = gate;
+        }
+        Some(known.pass())
+    }
+
+    /// Takes signals of the other side, of places from `first` on.
+    #[must_use]
+    pub fn signals(&mut self, call: CallId, first: u64, frames: Vec<Frame>) -> Passed {
+        let takes_over = !self.acts;
+        let known = self.enter(call);
+        if takes_over && known.gate == Gate::Closed {
+            known.gate = Gate::Open;
+        }
+        if known.gate == Gate::Over {
+            return Passed::default();
+        }
+        let is_idle = known.held.is_empty();
+        let n_dropped = (first..)
+            .zip(frames)
+            .filter(|(place, frame)| !known.hold(*place, frame))
+            .count();
+        let frames = known.pass();
+        Passed {
+            frames,
+            waits: is_idle && !known.held.is_empty(),
+            n_dropped,
+        }
+    }
+
+    /// Gives up waiting: what waits passes, whatever is missing before it.
+    #[must_use]
+    pub fn release(&mut self, call: CallId) -> Vec<Frame> {
+        let Some(known) = self.calls.iter_mut().find(|known| known.call == call) else {
+            return Vec::new();
+        };
+        let last = known.held.last_key_value().map(|(place, _)| *place);
+        known.next = last.map(|place| place + 1).or(known.next);
+        known.n_held_bytes = 0;
+        std::mem::take(&mut known.held).into_values().collect()
+    }
+
+    /// Tells whether the call is still to be connected, as far as the device heard.
+    #[must_use]
+    pub fn is_pending(&self, call: CallId) -> bool {
+        let known = self.calls.iter().find(|known| known.call == call);
+        known.is_none_or(|known| known.gate == Gate::Closed)
+    }
+
+    fn enter(&mut self, call: CallId) -> &mut Known {
+        let index = self.calls.iter().position(|known| known.call == call);
+        let index = index.unwrap_or_else(|| {
+            if self.calls.len() == MAX_CALLS {
+                self.calls.pop_front();
+            }
+            self.calls.push_back(Known {
+                call,
+                version: 0,
+                told: 0,
+                gate: Gate::Closed,
+                next: self.acts.then_some(1),
+                held: BTreeMap::new(),
+                n_held_bytes: 0,
+            });
+            self.calls.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or made just now")]
+        &mut self.calls[index]
+    }
+}
+
+impl Known {
+    /// Takes a signal in unless it is old. Returns false when there is no room.
+    fn hold(&mut self, place: u64, frame: &Frame) -> bool {
+        let is_old = self.next.is_some_and(|next| place < next);
+        if is_old || self.held.contains_key(&place) {
+            return true;
+        }
+        let n_bytes = self.n_held_bytes + frame.ws().len();
+        if self.held.len() == MAX_HELD || MAX_HELD_BYTES < n_bytes {
+            return false;
+        }
+        self.n_held_bytes = n_bytes;
+        self.held.insert(place, frame.clone());
+        true
+    }
+
+    /// Takes out what may pass now.
+    fn pass(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        match self.gate {
+            Gate::Closed => {}
+            Gate::Over => {
+                self.held.clear();
+                self.n_held_bytes = 0;
+            }
+            Gate::Open => {
+                while let Some(first) = self.held.first_entry()
+                    && self.next.is_none_or(|next| next == *first.key())
+                {
+                    self.next = Some(*first.key() + 1);
+                    let frame = first.remove();
+                    self.n_held_bytes -= frame.ws().len();
+                    frames.push(frame);
+                }
+            }
+        }
+        frames
+    }
+}
+
+const fn gate(tell: Tell) -> Gate {
+    match tell {
+        Tell::Ringing | Tell::Incoming => Gate::Closed,
+        Tell::Accepted | Tell::Connected => Gate::Open,
+        Tell::AnsweredElsewhere
+        | Tell::DeclinedElsewhere
+        | Tell::Rejected
+        | Tell::Busy
+        | Tell::NoAnswer
+        | Tell::Missed
+        | Tell::Ended => Gate::Over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const CALL: CallId = CallId(Uuid::nil());
+
+    fn frames(texts: &[&str]) -> Vec<Frame> {
+        texts.iter().map(|text| Frame::text(text)).collect()
+    }
+
+    /// A device that rang or accepted itself.
+    fn acting() -> Fence {
+        let mut fence = Fence::default();
+        fence.expect();
+        fence
+    }
+
+    fn connected() -> Fence {
+        let mut fence = acting();
+        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
+        fence
+    }
+
+    #[test]
+    fn everything_is_told_once() {
+        let mut fence = Fence::default();
+
+        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), Some(vec![]));
+        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), None);
+        assert_eq!(fence.tell(CALL, 2, Tell::AnsweredElsewhere), Some(vec![]));
+        assert_eq!(fence.tell(CALL, 2, Tell::AnsweredElsewhere), None);
+        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), None);
+    }
+
+    #[test]
+    fn one_change_may_tell_two_things() {
+        let mut fence = acting();
+
+        assert!(fence.tell(CALL, 2, Tell::Accepted).is_some());
+        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
+        assert!(fence.tell(CALL, 2, Tell::Accepted).is_none());
+        assert!(fence.tell(CALL, 2, Tell::Connected).is_none());
+    }
+
+    #[test]
+    fn what_is_out_of_date_is_not_told() {
+        let mut fence = Fence::default();
+
+        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
+        assert!(fence.tell(CALL, 1, Tell::Incoming).is_none());
+        assert!(fence.tell(CALL, 2, Tell::Missed).is_none());
+    }
+
+    #[test]
+    fn a_device_that_was_left_may_be_in_the_call_again() {
+        let mut fence = acting();
+
+        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
+        assert!(fence.tell(CALL, 4, Tell::Accepted).is_some());
+        assert_eq!(
+            fence.signals(CALL, 1, frames(&["a"])).frames,
+            frames(&["a"])
+        );
+    }
+
+    #[test]
+    fn signals_pass_in_order_and_once() {
+        let mut fence = connected();
+
+        assert_eq!(
+            fence.signals(CALL, 1, frames(&["a", "b"])).frames,
+            frames(&["a", "b"])
+        );
+        assert_eq!(
+            fence.signals(CALL, 1, frames(&["a", "b", "c"])).frames,
+            frames(&["c"])
+        );
+        let early = fence.signals(CALL, 5, frames(&["e"]));
+        assert_eq!((early.frames, early.waits), (vec![], true));
+        let early = fence.signals(CALL, 6, frames(&["f"]));
+        assert_eq!((early.frames, early.waits), (vec![], false));
+        assert_eq!(
+            fence.signals(CALL, 4, frames(&["d"])).frames,
+            frames(&["d", "e", "f"])
+        );
+    }
+
+    #[test]
+    fn nothing_passes_before_the_device_is_told() {
+        let mut fence = acting();
+
+        let early = fence.signals(CALL, 1, frames(&["a"]));
+        assert_eq!((early.frames, early.waits), (vec![], true));
+        assert_eq!(fence.tell(CALL, 1, Tell::Ringing), Some(vec![]));
+        assert_eq!(fence.tell(CALL, 2, Tell::Accepted), Some(frames(&["a"])));
+    }
+
+    #[test]
+    fn a_callee_that_accepts_hears_from_the_beginning() {
+        let mut fence = Fence::default();
+        assert!(fence.tell(CALL, 1, Tell::Incoming).is_some());
+
+        fence.expect();
+        assert_eq!(fence.signals(CALL, 2, frames(&["b"])).frames, vec![]);
+        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
+
+        assert_eq!(
+            fence.signals(CALL, 1, frames(&["a"])).frames,
+            frames(&["a", "b"])
+        );
+    }
+
+    #[test]
+    fn a_device_that_takes_over_hears_from_where_it_is() {
+        let mut fence = Fence::default();
+
+        assert_eq!(
+            fence.signals(CALL, 7, frames(&["g"])).frames,
+            frames(&["g"])
+        );
+        assert_eq!(fence.signals(CALL, 9, frames(&["i"])).frames, vec![]);
+        assert_eq!(
+            fence.signals(CALL, 8, frames(&["h"])).frames,
+            frames(&["h", "i"])
+        );
+    }
+
+    #[test]
+    fn what_never_comes_is_not_waited_for() {
+        let mut fence = connected();
+        let _held = fence.signals(CALL, 3, frames(&["c", "d"]));
+
+        assert_eq!(fence.release(CALL), frames(&["c", "d"]));
+        assert_eq!(fence.signals(CALL, 2, frames(&["b"])).frames, vec![]);
+        assert_eq!(
+            fence.signals(CALL, 5, frames(&["e"])).frames,
+            frames(&["e"])
+        );
+    }
+
+    #[test]
+    fn after_the_end_nothing_passes() {
+        let mut fence = connected();
+        let _held = fence.signals(CALL, 2, frames(&["b"]));
+
+        assert_eq!(fence.tell(CALL, 3, Tell::Ended), Some(vec![]));
+        assert_eq!(fence.signals(CALL, 1, frames(&["a"])), Passed::default());
+        assert_eq!(fence.release(CALL), vec![]);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut fence = connected();
+        let many = vec![Frame::text("x"); MAX_HELD + 1];
+        assert_eq!(fence.signals(CALL, 2, many).n_dropped, 1);
+        let large = Frame::text(&"x".repeat(MAX_HELD_BYTES));
+        let other = CallId(Uuid::from_u128(1));
+        assert_eq!(fence.signals(other, 1, vec![large]).n_dropped, 1);
+
+        for n in 0..100 {
+            let _told = fence.tell(CallId(Uuid::from_u128(n)), 1, Tell::Incoming);
+        }
+        assert_eq!(fence.calls.len(), MAX_CALLS);
+    }
+}

@@ -1,0 +1,279 @@
+//! Which devices are here: announced when they come, when they go, and as a whole while this
+//! gateway lives.
+//!
+//! A device that comes is told what it missed. A client that lost its connection has a new one
+//! before anybody knows that the old one is dead, and only then may it take the old one's place: so a
+//! device is announced again when another of its user turns out to be gone, and once when a gateway
+//! that held one must have been given up. All are when the stores may have taken this gateway for
+//! dead or events were lost.
+
+use std::time::Duration;
+
+use chat_domain::{
+    ChatError, ErrorKind,
+    call::{CallId, DeviceId, Notice, Recipient, Summary, Tell},
+};
+use chat_proto::v1;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{Calls, Farewell, frames, lane::Lane, tell};
+use crate::{
+    delivery::DelayLine, metrics::Metric, registry::UserKey, session::ChatSocket, store::Arrival,
+};
+
+/// How often this gateway says that it lives.
+const BEAT: Duration = Duration::from_secs(3);
+/// After how long without that it is taken for dead.
+const LEASE: Duration = Duration::from_secs(9);
+/// When a device is announced again: a dead gateway is found out by then, and whoever was there has
+/// not been given up.
+const SECOND_LOOK: Duration = Duration::from_secs(10);
+/// How many devices may wait for that.
+const MAX_LATER: usize = 100_000;
+/// How many of them are looked at at once.
+const BATCH: usize = 256;
+
+/// What is to be announced.
+#[derive(Debug)]
+pub(super) struct Presence {
+    looks: Lane<Look>,
+    departures: Lane<Departure>,
+    told: Lane<(UserKey, CallId)>,
+    later: DelayLine<Later>,
+    started: Instant,
+    /// Anything may have been missed.
+    missed: Notify,
+}
+
+/// A device that is here.
+#[derive(Debug, Clone)]
+struct Look {
+    socket: ChatSocket,
+    replaces: Option<DeviceId>,
+}
+
+/// A device that is gone.
+#[derive(Debug, Clone)]
+struct Departure {
+    user: UserKey,
+    device: DeviceId,
+    farewell: Farewell,
+}
+
+#[derive(Debug)]
+enum Later {
+    Look(ChatSocket),
+    Depart(Departure),
+}
+
+impl Presence {
+    pub(super) fn new() -> Self {
+        Self {
+            looks: Lane::new(),
+            departures: Lane::new(),
+            told: Lane::new(),
+            later: DelayLine::new(SECOND_LOOK, MAX_LATER),
+            started: Instant::now(),
+            missed: Notify::const_new(),
+        }
+    }
+
+    /// Notes that a user was told how a call ended.
+    pub(super) fn told(&self, user: &UserKey, call: CallId) {
+        self.told.push((user.clone(), call));
+    }
+
+    /// Returns the time in the seconds of [`Device::come`](super::Device::come).
+    fn now_s(&self) -> u32 {
+        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn later(&self, later: Later) {
+        if !self.later.push(later) {
+            metrics::counter!(Metric::CallWorkDropped.name()).increment(1);
+        }
+    }
+}
+
+impl Calls {
+    /// Announces a socket that is in, and has it told what it missed.
+    pub fn arrive(&self, socket: &ChatSocket) {
+        let now_s = self.presence.now_s();
+        socket.session().device().lock().come(now_s);
+        self.presence.looks.push(Look {
+            socket: socket.clone(),
+            replaces: None,
+        });
+        self.presence.later(Later::Look(socket.clone()));
+    }
+
+    /// Announces that a socket is gone. Everything it asked for was done before.
+    pub fn depart(&self, socket: &ChatSocket) {
+        let farewell = socket.session().device().lock().leave();
+        self.part(socket, farewell);
+    }
+
+    /// Hears that a device of a user is gone: a new one may be what became of it.
+    pub fn device_gone(&self, user: &UserKey) {
+        let now_s = self.presence.now_s();
+        for socket in self.registry.sockets(user).iter() {
+            if socket.session().device().lock().is_new(now_s) {
+                self.presence.looks.push(Look {
+                    socket: socket.clone(),
+                    replaces: None,
+                });
+            }
+        }
+    }
+
+    /// Hears that events may have been lost.
+    pub fn resumed(&self) {
+        self.presence.missed.notify_one();
+    }
+
+    /// Does all that goes on beside clients' events. Runs until dropped.
+    pub async fn run(&self) {
+        let Presence {
+            looks,
+            departures,
+            told,
+            ..
+        } = &self.presence;
+        tokio::join!(
+            looks.run(|look| self.look(look)),
+            departures.run(|departure| self.announce_departure(departure)),
+            told.run(|(user, call)| async move { self.store.call_told(&user, call).await }),
+            self.look_later(),
+            self.beat(),
+            self.refresh(),
+            self.release(),
+        );
+    }
+
+    async fn look(&self, look: Look) -> Result<(), ChatError> {
+        let Look { socket, replaces } = look;
+        let session = socket.session();
+        if !session.device().lock().begin_look() {
+            return Ok(());
+        }
+        let (user, device) = (session.key(), self.device(&socket));
+        let outcome = self.store.device_back(&user, device, replaces).await;
+        if let Ok(arrival) = &outcome {
+            self.hear(&socket, arrival);
+        }
+        let farewell = {
+            let mut device = session.device().lock();
+            if is_unsure(&outcome) {
+                device.doubt();
+            }
+            device.end_look()
+        };
+        self.part(&socket, farewell);
+        outcome.map(drop)
+    }
+
+    /// Tells a device what it missed.
+    fn hear(&self, socket: &ChatSocket, arrival: &Arrival) {
+        let user = &socket.session().user().id;
+        let missed = arrival.missed.iter().map(|call| {
+            let notice = Notice {
+                call: call.id,
+                version: call.version,
+                to: Recipient::Device(user.clone(), self.device(socket)),
+                tell: Tell::Missed,
+            };
+            (notice, call)
+        });
+        let missed: Vec<(Notice, &Summary)> = missed.collect();
+        let notices = arrival.notices.iter().map(|(notice, call)| (notice, call));
+        let missed = missed.iter().map(|(notice, call)| (notice, *call));
+        for (notice, call) in missed.chain(notices) {
+            match frames(call, user, notice.tell) {
+                Ok(frames) => {
+                    tell(socket, notice, &frames);
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "notice dropped");
+                }
+            }
+        }
+    }
+
+    fn part(&self, socket: &ChatSocket, farewell: Option<Farewell>) {
+        if let Some(farewell) = farewell {
+            self.presence.departures.push(Departure {
+                user: socket.session().key(),
+                device: self.device(socket),
+                farewell,
+            });
+        }
+    }
+
+    async fn announce_departure(&self, departure: Departure) -> Result<(), ChatError> {
+        let Departure { user, device, .. } = &departure;
+        self.store.device_gone(user, *device).await?;
+        self.publish(
+            &user.app,
+            &user.user,
+            v1::envelope::Body::DeviceGone(v1::DeviceGone {}),
+        );
+        if departure.farewell == Farewell::Twice {
+            self.presence.later(Later::Depart(Departure {
+                farewell: Farewell::Once,
+                ..departure
+            }));
+        }
+        Ok(())
+    }
+
+    async fn look_later(&self) {
+        loop {
+            for later in self.presence.later.due(BATCH).await {
+                match later {
+                    Later::Look(socket) => self.presence.looks.push(Look {
+                        socket,
+                        replaces: None,
+                    }),
+                    Later::Depart(departure) => self.presence.departures.push(departure),
+                }
+            }
+        }
+    }
+
+    async fn beat(&self) {
+        let mut ticks = tokio::time::interval(BEAT);
+        let mut last = Instant::now();
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.store.gateway_alive(self.gateway).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no sign of life sent"
+                );
+                continue;
+            }
+            if LEASE < last.elapsed() {
+                self.resumed();
+            }
+            last = Instant::now();
+        }
+    }
+
+    /// Announces every device again whenever something may have been missed.
+    async fn refresh(&self) {
+        loop {
+            self.presence.missed.notified().await;
+            for part in 0..self.registry.n_parts() {
+                for socket in self.registry.part(part) {
+                    let replaces = Some(self.device(&socket));
+                    self.presence.looks.push(Look { socket, replaces });
+                }
+            }
+        }
+    }
+}
+
+fn is_unsure<T>(outcome: &Result<T, ChatError>) -> bool {
+    let kind = outcome.as_ref().err().map(ChatError::kind);
+    kind == Some(ErrorKind::Unavailable)
+}

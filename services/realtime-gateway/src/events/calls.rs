@@ -1,0 +1,124 @@
+//! Calls: rings, answers and signals. What follows from them is told by the stores, to whom it
+//! concerns; the client that asked hears at once only in its acknowledgement.
+
+use chat_domain::{
+    ChatError, ErrorKind,
+    call::{Handed, Party, Ringing, Route, Signal},
+};
+use dialects::{
+    CallAction, CallCommand, ServerEvent,
+    consult::{self, CallFacts},
+};
+
+use super::{Chat, Request, count};
+use crate::{transport::Class, wire};
+
+impl Chat {
+    /// Does what the client wants of a call.
+    pub(super) async fn call(
+        &self,
+        request: &Request,
+        command: &CallCommand,
+    ) -> Result<(), ChatError> {
+        let session = request.socket.session();
+        let party = Party {
+            user: session.user().id.clone(),
+            device: self.parts.calls.device(&request.socket),
+            peer: command.peer.clone(),
+            call: command.call,
+        };
+        let outcome = self.act(request, &party, command).await;
+        if let Err(error) = &outcome
+            && error.kind() == ErrorKind::Unavailable
+        {
+            session.device().lock().doubt();
+        }
+        confirm(request, &outcome?);
+        Ok(())
+    }
+
+    /// Returns what the acknowledgement says.
+    async fn act(
+        &self,
+        request: &Request,
+        party: &Party,
+        command: &CallCommand,
+    ) -> Result<ServerEvent, ChatError> {
+        let (store, session) = (&self.parts.store, request.socket.session());
+        let app = &session.app().id;
+        let heard = consult::call_heard(command);
+        match &command.action {
+            CallAction::Initiate { conversation, kind } => {
+                session.device().lock().fence().expect();
+                let initiated = store.initiate_call(app, party, *conversation, *kind);
+                let ringing = initiated.await?;
+                let (Ringing::New(call)
+                | Ringing::Already(call)
+                | Ringing::Merged(call)
+                | Ringing::Busy(call)) = ringing;
+                let facts = CallFacts {
+                    call,
+                    peer: &party.peer,
+                    conversation: *conversation,
+                    kind: *kind,
+                    reason: None,
+                };
+                let is_pending = || session.device().lock().fence().is_pending(call);
+                Ok(match ringing {
+                    Ringing::New(_) => facts.ringing(),
+                    Ringing::Already(_) if is_pending() => {
+                        // The stores tell nothing: nothing changed.
+                        request
+                            .socket
+                            .send(&wire::frame(&facts.ringing()), Class::Message);
+                        facts.ringing()
+                    }
+                    Ringing::Already(_) | Ringing::Merged(_) => facts.accepted(),
+                    Ringing::Busy(_) => facts.busy(),
+                })
+            }
+            CallAction::Accept => {
+                session.device().lock().fence().expect();
+                let call = store.accept_call(app, party).await?;
+                Ok(consult::call_connected(call))
+            }
+            CallAction::Reject { reason } => {
+                store.reject_call(app, party, reason.as_deref()).await?;
+                Ok(heard)
+            }
+            CallAction::End => {
+                store.end_call(app, party).await?;
+                Ok(heard)
+            }
+            CallAction::Signal(signal) => {
+                let route = store.route_signal(app, party, signal).await?;
+                self.follow(request, party, signal, route);
+                Ok(heard)
+            }
+        }
+    }
+
+    /// Passes a signal on if it may pass now.
+    fn follow(&self, request: &Request, party: &Party, signal: &Signal, route: Route) {
+        match route {
+            Route::Relay { call, to, place } => {
+                let relayed = Handed {
+                    call,
+                    from: party.user.clone(),
+                    to,
+                    first: place,
+                    signals: vec![signal.clone()],
+                };
+                let app = &request.socket.session().app().id;
+                self.parts.calls.relay(app, &relayed);
+            }
+            Route::Parked => {}
+            Route::Dropped => tracing::debug!("a signal that nobody may hear"),
+        }
+    }
+}
+
+fn confirm(request: &Request, event: &ServerEvent) {
+    count(&request.command, "ok");
+    wire::acknowledge(&request.socket, request.ack, event);
+}
