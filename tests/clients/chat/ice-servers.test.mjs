@@ -1,12 +1,12 @@
 // The credentials that people in a call get, and the relay that takes them or does not.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 
 import { newUser } from '../lib/directory.mjs';
 import { relay } from '../lib/environment.mjs';
 import { as } from '../lib/rest.mjs';
-import { allocate } from '../lib/turn.mjs';
+import { allocate, permit } from '../lib/turn.mjs';
 
 const now = () => Math.floor(Date.now() / 1_000);
 
@@ -28,7 +28,7 @@ test('what a user is told is taken by the relay', async () => {
 
   assert.deepEqual(stun, { urls: [relay.url.replace('turn:', 'stun:')] });
   for (const url of turn.urls) {
-    assert.equal(await allocate(url, turn), 'allocated', url);
+    assert.equal(await allocate(url, turn), 'done', url);
   }
 });
 
@@ -52,7 +52,7 @@ test('the relay refuses credentials whose time is over', async () => {
   const valid = credentials(relay.secret, now() + 60);
 
   assert.equal(await allocate(relay.url, expired), 401);
-  assert.equal(await allocate(relay.url, valid), 'allocated');
+  assert.equal(await allocate(relay.url, valid), 'done');
 });
 
 test('the relay refuses credentials whose time was put off', async () => {
@@ -60,4 +60,19 @@ test('the relay refuses credentials whose time was put off', async () => {
   const { username } = credentials(relay.secret, now() + 3_600);
 
   assert.equal(await allocate(relay.url, { username, credential }), 401);
+});
+
+test('the relay leads out to the world', async () => {
+  for (const peer of ['1.1.1.1', '8.8.8.8', '193.0.0.1']) {
+    const valid = credentials(relay.secret, now() + 60, randomUUID());
+    assert.equal(await permit(relay.url, valid, peer), 'done', peer);
+  }
+});
+
+test('the relay does not lead into the network it stands in', async () => {
+  const inside = ['0.0.0.0', '10.1.2.3', '100.64.0.1', '127.0.0.2', '169.254.169.254', '172.20.0.1'];
+  for (const peer of [...inside, '192.168.1.1', '198.18.0.1', '224.0.0.1', '255.255.255.255']) {
+    const valid = credentials(relay.secret, now() + 60, randomUUID());
+    assert.equal(await permit(relay.url, valid, peer), 403, peer);
+  }
 });

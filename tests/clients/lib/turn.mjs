@@ -1,49 +1,62 @@
 // Asks a TURN server for a relay as a browser would, over TCP, with nothing but Node.
 //
-// Enough of RFC 8489 and RFC 8656 to learn whether credentials are taken; no media is relayed.
+// Enough of RFC 8489 and RFC 8656 to learn what the server allows; no media is relayed.
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
 import { DEADLINE_MS } from './rest.mjs';
 
-const ALLOCATE = 0x0003;
-const ALLOCATED = 0x0103;
+const [ALLOCATE, CREATE_PERMISSION] = [0x0003, 0x0008];
 const COOKIE = 0x2112a442;
-const [USERNAME, INTEGRITY, ERROR_CODE, REALM, NONCE] = [0x0006, 0x0008, 0x0009, 0x0014, 0x0015];
+const [USERNAME, INTEGRITY, ERROR_CODE, PEER, REALM, NONCE] = [6, 8, 9, 0x12, 0x14, 0x15];
 const REQUESTED_TRANSPORT = [0x0019, Buffer.from([17, 0, 0, 0])]; // UDP between the peers.
 
-/**
- * Asks the server at `url` for a relay: `'allocated'`, or the code of the error that came. The relay
- * ends with the connection.
- */
-export async function allocate(url, { username, credential }) {
+/** Asks the server at `url` for a relay: `'done'`, or the code of the error that came. */
+export function allocate(url, credentials) {
+  return ask(url, credentials, [[ALLOCATE, REQUESTED_TRANSPORT]]);
+}
+
+/** Asks for a relay that may send to the IPv4 address `peer`; sends nothing there. */
+export function permit(url, credentials, peer) {
+  return ask(url, credentials, [
+    [ALLOCATE, REQUESTED_TRANSPORT],
+    [CREATE_PERMISSION, [PEER, xorAddress(peer)]],
+  ]);
+}
+
+/** Makes requests until one fails. The relay ends with the connection. */
+async function ask(url, { username, credential }, requests) {
   const [, host, port] = /^turn:([^:?]+):(\d+)/.exec(url);
   const socket = connect({ host, port: Number(port), timeout: DEADLINE_MS });
   socket.on('timeout', () => socket.destroy(new Error(`${url} does not answer`)));
   try {
     const answers = messages(socket);
-    socket.write(message([REQUESTED_TRANSPORT]));
-    const challenge = (await answers.next()).value;
-    if (challenge.error !== 401) {
-      throw new Error(`${url} answered ${challenge.error} to a request without credentials`);
+    socket.write(message(ALLOCATE, [REQUESTED_TRANSPORT]));
+    const { error, realm, nonce } = (await answers.next()).value;
+    if (error !== 401) {
+      throw new Error(`${url} answered ${error} to a request without credentials`);
     }
 
-    const { realm, nonce } = challenge;
     const key = createHash('md5').update(`${username}:${realm}:${credential}`).digest();
-    const attributes = [REQUESTED_TRANSPORT, [USERNAME, username], [REALM, realm], [NONCE, nonce]];
-    socket.write(message(attributes, key));
-    const answer = (await answers.next()).value;
-    return answer.type === ALLOCATED ? 'allocated' : answer.error;
+    const identity = [[USERNAME, username], [REALM, realm], [NONCE, nonce]];
+    for (const [type, attribute] of requests) {
+      socket.write(message(type, [attribute, ...identity], key));
+      const answer = (await answers.next()).value;
+      if (answer.error) {
+        return answer.error;
+      }
+    }
+    return 'done';
   } finally {
     socket.destroy();
   }
 }
 
-/** An Allocate request; with a key, it is signed. */
-function message(attributes, key) {
-  const body = Buffer.concat(attributes.map(([type, value]) => attribute(type, value)));
+/** A request; with a key, it is signed. */
+function message(type, attributes, key) {
+  const body = Buffer.concat(attributes.map(([type, value]) => encoded(type, value)));
   const header = Buffer.alloc(20);
-  header.writeUInt16BE(ALLOCATE, 0);
+  header.writeUInt16BE(type, 0);
   header.writeUInt32BE(COOKIE, 4);
   randomBytes(12).copy(header, 8);
   // The length that is signed counts the signature.
@@ -53,16 +66,24 @@ function message(attributes, key) {
     return unsigned;
   }
   const mac = createHmac('sha1', key).update(unsigned).digest();
-  return Buffer.concat([unsigned, attribute(INTEGRITY, mac)]);
+  return Buffer.concat([unsigned, encoded(INTEGRITY, mac)]);
 }
 
-function attribute(type, value) {
+function encoded(type, value) {
   const bytes = Buffer.from(value);
   const padded = Buffer.alloc(4 + Math.ceil(bytes.length / 4) * 4);
   padded.writeUInt16BE(type, 0);
   padded.writeUInt16BE(bytes.length, 2);
   bytes.copy(padded, 4);
   return padded;
+}
+
+/** An IPv4 address, with no port, in the form that routers do not rewrite. */
+function xorAddress(address) {
+  const bytes = Buffer.from([0, 1, 0, 0, ...address.split('.').map(Number)]);
+  bytes.writeUInt16BE(COOKIE >>> 16, 2);
+  bytes.writeUInt32BE((bytes.readUInt32BE(4) ^ COOKIE) >>> 0, 4);
+  return bytes;
 }
 
 /** The messages that come, each with what matters of its attributes. */
@@ -80,7 +101,7 @@ async function* messages(socket) {
 }
 
 function parsed(bytes) {
-  const answer = { type: bytes.readUInt16BE(0) };
+  const answer = {};
   for (let at = 20; at < bytes.length; ) {
     const length = bytes.readUInt16BE(at + 2);
     const value = bytes.subarray(at + 4, at + 4 + length);
