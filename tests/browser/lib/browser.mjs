@@ -34,7 +34,7 @@ export async function launch() {
     // Root and many containers have no sandbox; only our own pages are opened.
     chromiumSandbox: false,
   });
-  after(() => browser.close());
+  after(() => browser.close(), { timeout: DEADLINE_MS });
   return browser;
 }
 
