@@ -48,7 +48,7 @@ for (const [way, ice] of [['directly'], ['through the relay', 'relay']]) {
     await pages[1].click('#hang-up');
     await assertEnded(pages);
     for (const page of pages) {
-      await page.locator('.message.system', { hasText: /video call/i }).waitFor();
+      await page.locator('.message', { hasText: 'Video call, ' }).waitFor();
     }
   });
 }
