@@ -50,9 +50,9 @@ pub(crate) fn run(filter: &[String], places: &Places) -> Tally {
 
 fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> {
     let options = Options {
-        gateways: 2,
+        gateways: 5,
         // Tests kill one.
-        stores: 2,
+        stores: 3,
         port: None,
         keep: Keep::ThisRun,
         durability: Durability::None,

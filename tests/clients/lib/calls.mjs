@@ -74,8 +74,8 @@ export const signal = (client, kind, user, text) => {
 };
 
 /** Does something again and again until a client is told `name`, and returns what it is told. */
-export async function until(client, name, again) {
-  const heard = client.next(name);
+export async function until(client, name, again, deadline) {
+  const heard = client.next(name, undefined, deadline);
   const isHeard = heard.then(() => true);
   do {
     await again();
