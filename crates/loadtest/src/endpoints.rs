@@ -12,6 +12,7 @@ pub(crate) struct Endpoints {
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) stores: Vec<Store>,
     pub(crate) postgres: Server,
+    pub(crate) redis: Server,
     pub(crate) service_token: String,
     pub(crate) apps: BTreeMap<String, App>,
 }

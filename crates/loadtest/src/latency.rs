@@ -142,6 +142,6 @@ async fn receive(
 }
 
 /// Returns a quantile of microseconds, in milliseconds.
-fn quantile(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+pub(crate) fn quantile(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     Duration::from_micros(histogram.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
 }

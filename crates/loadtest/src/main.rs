@@ -3,6 +3,7 @@
 //! Every figure is printed beside a yardstick that was measured in the same run, since machines
 //! differ. It opens sockets only to the addresses in the endpoints file.
 
+mod calls;
 mod client;
 mod endpoints;
 mod idle;
@@ -87,6 +88,8 @@ async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
 
     report.progress("idle sockets");
     idle::measure(&mut report, &endpoints, args.sockets).await?;
+
+    calls::measure(&mut report, &endpoints, &pairs).await?;
 
     report.finish(args.json.as_deref())
 }
