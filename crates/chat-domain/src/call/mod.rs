@@ -186,6 +186,8 @@ pub struct Leg {
     pub device: Option<DeviceId>,
     /// Since when that device is disconnected.
     pub gone_since: Option<Timestamp>,
+    /// While it is gone: until when it surely heard what it was told.
+    pub heard_until: Option<Timestamp>,
     /// How many of its signals were passed on; the place of the last one.
     pub n_signals: u64,
 }

@@ -342,6 +342,7 @@ impl TryFrom<Row> for Call {
                 user: UserId::new(user)?,
                 device: device.map(DeviceId::parse).transpose()?,
                 gone_since: None,
+                heard_until: None,
                 n_signals: 0,
             })
         };

@@ -137,11 +137,15 @@ impl RedisCalls {
     }
 
     async fn gone(&self, app: &AppId, user: &UserId, device: DeviceId) -> Result<(), ChatError> {
-        let request = Request::new("calls_gone", &self.keys_of(app, &[user.as_str()]))
-            .arg(user.as_str())
-            .text(&device);
-        self.decide(app, request).await?;
+        self.decide(app, self.gone_request(app, user, device))
+            .await?;
         Ok(())
+    }
+
+    fn gone_request(&self, app: &AppId, user: &UserId, device: DeviceId) -> Request {
+        Request::new("calls_gone", &self.keys_of(app, &[user.as_str()]))
+            .arg(user.as_str())
+            .text(&device)
     }
 
     async fn back(
@@ -288,12 +292,16 @@ impl RedisCalls {
     async fn bury(&self, apps: &[AppId]) -> Result<usize, ChatError> {
         const FUNCTION: &str = "calls_lapsed";
         let request = self.of_gateways(FUNCTION).text(&MAX_LAPSED);
-        let lapsed: Vec<String> = self.run_unguarded(&request).await?;
-        for name in &lapsed {
+        let lapsed: Vec<(String, i64)> = self.run_unguarded(&request).await?;
+        for (name, until) in &lapsed {
             let id = u64::from_str_radix(name, 16).map_err(inconsistent(FUNCTION))?;
+            // It spoke last when it took this lease.
+            let lease = i64::try_from(GATEWAY_LEASE.as_millis()).unwrap_or(i64::MAX);
+            let heard_until = until.saturating_sub(lease);
             for app in apps {
                 for (user, device) in self.devices_of(app, GatewayId(id)).await? {
-                    self.gone(app, &user, device).await?;
+                    let request = self.gone_request(app, &user, device).text(&heard_until);
+                    self.decide(app, request).await?;
                 }
             }
             let request = self.of_gateways("calls_bury").arg(name);

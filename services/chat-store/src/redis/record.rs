@@ -39,6 +39,8 @@ struct LegRecord {
     device: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gone_since: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heard_until: Option<i64>,
     n_signals: u64,
 }
 
@@ -133,6 +135,7 @@ impl From<&Leg> for LegRecord {
             user: leg.user.as_str().to_owned(),
             device: leg.device.map(|device| device.to_string()),
             gone_since: leg.gone_since.map(|since| since.0),
+            heard_until: leg.heard_until.map(|until| until.0),
             n_signals: leg.n_signals,
         }
     }
@@ -146,6 +149,7 @@ impl TryFrom<LegRecord> for Leg {
             user: UserId::new(&record.user)?,
             device: record.device.as_deref().map(DeviceId::parse).transpose()?,
             gone_since: record.gone_since.map(Timestamp),
+            heard_until: record.heard_until.map(Timestamp),
             n_signals: record.n_signals,
         })
     }

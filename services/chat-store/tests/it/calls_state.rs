@@ -179,6 +179,14 @@ async fn the_devices_of_a_silent_gateway_are_gone(subject: &impl Subject) {
     let call = state.find(&app(), call_id(1)).await.unwrap().unwrap();
     assert!(call.caller.gone_since.is_some());
     assert_eq!(call.callee.gone_since, None);
+
+    // Told to a device whose gateway may have been dead by then.
+    let told = state
+        .back(&app(), &user(0), device(0, 1), None)
+        .await
+        .unwrap();
+    let tells: Vec<Tell> = told.iter().map(|notice: &Notice| notice.tell).collect();
+    assert_eq!(tells, [Tell::Accepted]);
 }
 
 async fn hand_over(subject: &impl Subject, side: Side) -> Option<Handed> {
@@ -352,6 +360,8 @@ fn timeless(call: &Call) -> Call {
     (call.started_at, call.rings_until) = (Timestamp(0), Timestamp(0));
     call.answered_at = set(call.answered_at);
     call.ended_at = set(call.ended_at);
+    call.caller.heard_until = set(call.caller.heard_until);
+    call.callee.heard_until = set(call.callee.heard_until);
     call.caller.gone_since = set(call.caller.gone_since);
     call.callee.gone_since = set(call.callee.gone_since);
     call

@@ -212,19 +212,18 @@ impl CallState for MemoryCalls {
             .filter(|call| call.is_live())
             .flat_map(|call| [call.caller.clone(), call.callee.clone()])
             .collect();
-        let is_dead = |gateway| {
-            inner
-                .leases
-                .get(&gateway)
-                .is_some_and(|until| *until <= now)
-        };
+        let lapsed = |gateway| inner.leases.get(&gateway).filter(|until| **until <= now);
         let dead: Vec<_> = legs
             .into_iter()
-            .filter_map(|leg| Some((leg.user, leg.device?)))
-            .filter(|(_, device)| is_dead(device.gateway))
+            .filter_map(|leg| {
+                let device = leg.device?;
+                let until = lapsed(device.gateway)?;
+                let lease = i64::try_from(GATEWAY_LEASE.as_millis()).unwrap();
+                Some((leg.user, device, Timestamp(until.0 - lease)))
+            })
             .collect();
-        for (user, device) in &dead {
-            inner.act(|board, now, log| board.gone(user, *device, now, log));
+        for (user, device, heard) in &dead {
+            inner.act(|board, now, log| board.lost(user, *device, *heard, now, log));
         }
         Box::pin(async move { Ok(dead.len()) })
     }
@@ -383,7 +382,7 @@ impl Subject for Shared {
                 local call = cjson.decode(calls[i + 1])
                 for _, of in ipairs({ call, call.caller, call.callee }) do
                     for _, moment in ipairs({
-                        'started_at', 'rings_until', 'answered_at', 'ended_at', 'gone_since' }) do
+                        'started_at', 'rings_until', 'answered_at', 'ended_at', 'gone_since', 'heard_until' }) do
                         if of[moment] then of[moment] = of[moment] - by end
                     end
                 end

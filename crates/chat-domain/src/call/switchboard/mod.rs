@@ -139,6 +139,7 @@ impl Switchboard {
             }
             (Phase::Ringing, Side::Caller) => {
                 call.caller.gone_since = None;
+                call.caller.heard_until = None;
                 if let Some(left) = device.filter(|left| *left != request.device) {
                     call.caller.device = Some(request.device);
                     call.version += 1;
@@ -244,10 +245,26 @@ impl Switchboard {
         now: Timestamp,
         log: &mut Vec<Transition>,
     ) {
+        self.lost(user, device, now, now, log);
+    }
+
+    /// As [`Self::gone`], for a device that may have heard nothing since `heard_until`.
+    pub fn lost(
+        &mut self,
+        user: &UserId,
+        device: DeviceId,
+        heard_until: Timestamp,
+        now: Timestamp,
+        log: &mut Vec<Transition>,
+    ) {
         self.settle(user, now, log);
         match self.latest_mut(user) {
             Some((call, side)) if call.is_live() && call.leg(side).device == Some(device) => {
-                call.leg_mut(side).gone_since.get_or_insert(now);
+                let leg = call.leg_mut(side);
+                if leg.gone_since.is_none() {
+                    leg.gone_since = Some(now);
+                    leg.heard_until = Some(heard_until);
+                }
             }
             _ => {
                 self.parked.remove(&(user.clone(), device));
@@ -276,7 +293,8 @@ impl Switchboard {
             .filter(|was| leg.gone_since.is_some() || replaces == Some(*was));
         let mut tell = None;
         if let Some(was) = replaced {
-            let since = leg.gone_since.take().unwrap_or(Timestamp(i64::MIN));
+            leg.gone_since = None;
+            let since = leg.heard_until.take().unwrap_or(Timestamp(i64::MIN));
             leg.device = Some(device);
             tell = call.missed(side, since);
             let moved = self.parked.remove(&(user.clone(), was));
@@ -415,6 +433,7 @@ fn new_call(request: &Initiate, rules: CallRules, now: Timestamp, phase: Phase) 
         user: user.clone(),
         device,
         gone_since: None,
+        heard_until: None,
         n_signals: 0,
     };
     Call {

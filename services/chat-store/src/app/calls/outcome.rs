@@ -49,6 +49,7 @@ mod tests {
             user: UserId::new(user).unwrap(),
             device: None,
             gone_since: None,
+            heard_until: None,
             n_signals: 0,
         };
         Call {

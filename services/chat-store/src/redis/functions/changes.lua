@@ -56,7 +56,7 @@ local function initiate(K, A, t)
     connect(K, app, mine, device, lease, 'merged', t)
     return { 'merged', mine.id }
   end
-  mine.caller.gone_since = nil
+  mine.caller.gone_since, mine.caller.heard_until = nil, nil
   if was == device then
     save(K, mine)
   else
@@ -116,15 +116,18 @@ local function hang_up(K, A, t)
   return { 'nothing' }
 end
 
+-- `heard_until`: the device may have heard nothing since.
 local function gone(K, A, t)
-  local user, device = unpack(A)
+  local user, device, heard_until = unpack(A)
   local call = latest(K, user)
   local late = overdue(call, t)
   if late then return late end
   local leg = is_live(call) and call[side_of(call, user)]
   if leg and leg.device == device then
-    leg.gone_since = leg.gone_since or t
-    save(K, call)
+    if not leg.gone_since then
+      leg.gone_since, leg.heard_until = t, tonumber(heard_until) or t
+      save(K, call)
+    end
   else
     drop(K[MINE], device)
   end
@@ -141,8 +144,8 @@ local function back(K, A, t)
   local leg = call[side]
   local was = leg.device
   if was and (leg.gone_since or was == replaces) then
-    local since = leg.gone_since or 0
-    leg.gone_since, leg.device = nil, device
+    local since = leg.heard_until or 0
+    leg.gone_since, leg.heard_until, leg.device = nil, nil, device
     if is_live(call) then watch(K, device, tonumber(lease), t) end
     save(K, call)
     if was ~= device then
