@@ -10,6 +10,8 @@ use crate::{client::Client, endpoints::Endpoints, report::Report, users::Pair};
 
 /// Marks the sending time in the content, in nanoseconds since the run began.
 const MARK: &str = "\"content\":\"t:";
+/// How long caches and plans get to be filled; what is sent meanwhile is not counted.
+const WARM_UP: Duration = Duration::from_secs(3);
 /// How long stragglers are waited for.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -24,7 +26,9 @@ pub(crate) async fn measure(
     let epoch = Instant::now();
     let start = tokio::time::Instant::now() + Duration::from_secs(3);
     let period = Duration::from_secs(1) * u32::try_from(pairs.len())? / rate;
-    let end = start + Duration::from_secs(seconds);
+    let warm = start + WARM_UP;
+    let end = warm + Duration::from_secs(seconds);
+    let counted = nanos(epoch, warm);
 
     let mut runs = Vec::new();
     for (n, pair) in pairs.iter().enumerate() {
@@ -34,14 +38,18 @@ pub(crate) async fn measure(
         let first = start + period * u32::try_from(n)? / u32::try_from(pairs.len())?;
         let conversation = pair.conversation.clone();
         let sent = tokio::spawn(send(sender, conversation, epoch, first, period, end));
-        let arrivals = tokio::spawn(receive(receiver, epoch, end + GRACE));
+        let arrivals = tokio::spawn(receive(receiver, epoch, counted, end + GRACE));
         runs.push((sent, arrivals));
     }
 
     let mut latency = Histogram::<u64>::new(3)?;
-    let (mut n_sent, mut n_received) = (0, 0);
+    let (mut n_sent, mut n_received) = (0_usize, 0_u64);
     for (sent, arrivals) in runs {
-        n_sent += sent.await??;
+        n_sent += sent
+            .await??
+            .into_iter()
+            .filter(|due| counted <= *due)
+            .count();
         let histogram = arrivals.await??;
         n_received += histogram.len();
         latency.add(histogram)?;
@@ -79,11 +87,11 @@ async fn send(
     first: tokio::time::Instant,
     period: Duration,
     end: tokio::time::Instant,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Vec<u128>> {
     let mut ticks = interval_at(first, period);
     // Late messages go out at once: a slow server must not slow the clock it is measured with.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut sent = 0;
+    let mut sent = Vec::new();
     loop {
         tokio::select! {
             at = ticks.tick() => {
@@ -91,12 +99,12 @@ async fn send(
                     break;
                 }
                 // Counted from when it was due, so that waiting in here shows too.
-                let due = at.into_std().saturating_duration_since(epoch).as_nanos();
+                let due = nanos(epoch, at);
                 let message = format!(
                     "{{\"conversationId\":\"{conversation}\",\"content\":\"t:{due}\",\"senderType\":\"patient\"}}"
                 );
                 client.emit("send_message", &message).await?;
-                sent += 1;
+                sent.push(due);
             }
             packet = client.next() => check(&packet?)?,
         }
@@ -107,6 +115,10 @@ async fn send(
         check(&packet?)?;
     }
     Ok(sent)
+}
+
+fn nanos(epoch: Instant, at: tokio::time::Instant) -> u128 {
+    at.into_std().saturating_duration_since(epoch).as_nanos()
 }
 
 /// Fails on an error event: a run with refused messages measures nothing.
@@ -121,22 +133,25 @@ pub(crate) fn check(packet: &str) -> anyhow::Result<()> {
 async fn receive(
     mut client: Client,
     epoch: Instant,
+    counted: u128,
     deadline: tokio::time::Instant,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut latency = Histogram::new(3)?;
     while let Ok(packet) = timeout_at(deadline, client.next()).await {
         let packet = packet?;
-        let now = u64::try_from(epoch.elapsed().as_nanos())?;
+        let now = epoch.elapsed().as_nanos();
         check(&packet)?;
         let Some((_, rest)) = packet.split_once(MARK) else {
             continue;
         };
-        let due: u64 = rest
+        let due: u128 = rest
             .split('"')
             .next()
             .context("a mark without end")?
             .parse()?;
-        latency.record(now.saturating_sub(due) / 1_000)?;
+        if counted <= due {
+            latency.record(u64::try_from(now.saturating_sub(due) / 1_000)?)?;
+        }
     }
     Ok(latency)
 }

@@ -141,8 +141,9 @@ pub struct AppendArgs {
     #[arg(long, env = "STORE_APPEND_LINGER_MS", default_value_t = 2)]
     pub append_linger_ms: u64,
 
-    /// Most append transactions at a time. Fewer than the connections, so that reads get some.
-    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 4)]
+    /// Most append transactions at a time. Few make large batches, which cost less and keep latency
+    /// even; a database of many processors takes more.
+    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 2)]
     pub append_in_flight: usize,
 
     /// Most messages waiting or in flight; past it, senders are told to come back.

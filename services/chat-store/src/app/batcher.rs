@@ -35,7 +35,7 @@ impl Default for BatchLimits {
         Self {
             messages: 256,
             linger: Duration::from_millis(2),
-            in_flight: 4,
+            in_flight: 2,
             queue: 8_192,
         }
     }

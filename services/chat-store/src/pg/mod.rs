@@ -21,7 +21,7 @@ use chat_domain::{
 };
 use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -40,6 +40,8 @@ const WEEKS_AHEAD: i32 = 4;
 
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection that was in order is believed to be.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Postgres. A clone shares the connections.
 #[derive(Debug, Clone)]
@@ -72,6 +74,13 @@ impl Pg {
             // not when a request waits for one.
             .min_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // To ask before every request whether the server is there doubles the round trips.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(
+                    async move { Ok(meta.idle_for < TRUSTED || connection.ping().await.is_ok()) },
+                )
+            })
             .connect_lazy_with(options);
         let logins = join_all((0..connections).map(|_| pool.acquire())).await;
         // One is enough to go on: upkeep opens the others.
