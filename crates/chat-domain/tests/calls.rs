@@ -475,16 +475,16 @@ fn who_was_away_is_told_once_what_was_missed() {
 fn who_was_lost_is_told_what_was_said_into_the_void() {
     let mut board = ringing();
     let log = &mut Vec::new();
-    board.accept(&callee(0), Timestamp(5), log).unwrap();
-    board.lost(&user(0), device(0, 0), Timestamp(4), Timestamp(9), log);
+    board.accept(&callee(0), Timestamp(1), log).unwrap();
+    board.lost(&user(0), device(0, 0), Timestamp(0), Timestamp(2), log);
 
-    let told = board.back(&user(0), device(0, 1), None, Timestamp(9), log);
+    let told = board.back(&user(0), device(0, 1), None, Timestamp(2), log);
 
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].tell, Tell::Accepted);
-    board.gone(&user(0), device(0, 1), Timestamp(9), log);
+    board.gone(&user(0), device(0, 1), Timestamp(2), log);
     assert_eq!(
-        board.back(&user(0), device(0, 0), None, Timestamp(9), log),
+        board.back(&user(0), device(0, 0), None, Timestamp(2), log),
         []
     );
 }
