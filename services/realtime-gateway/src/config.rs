@@ -92,7 +92,7 @@ pub struct ConnectionArgs {
     pub trusted_proxies: Vec<Network>,
 
     /// Connections closed per second while draining, so that their clients do not all come back at
-    /// once elsewhere.
+    /// once elsewhere. More when it would take over half of the time that a drain has.
     #[arg(long, env = "GATEWAY_DRAIN_PER_SECOND", default_value = "500")]
     pub drain_per_second: u32,
 }

@@ -28,6 +28,9 @@ use crate::{
 /// How often the gauges are set that are counted on demand.
 const GAUGES: Duration = Duration::from_secs(10);
 
+/// How long the stores are told of those who left when the process ends.
+const SETTLE: Duration = Duration::from_secs(3);
+
 /// The ways out of the process.
 #[expect(missing_docs, reason = "each is described at its type")]
 pub struct Ports {
@@ -49,25 +52,35 @@ pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
     let name = format!("realtime-gateway {}", config.replica);
     let health = service.health.dependency("nats");
     let client = service_kit::nats::connect(&config.nats, &name, health).await?;
-    let (publisher, publishing) = NatsPublisher::new(client.clone());
+    let (publisher, signals) = NatsPublisher::new();
     let ports = Ports {
-        requests: Arc::new(NatsRequests::new(client)),
+        requests: Arc::new(NatsRequests::new(client.clone())),
         publisher: Arc::new(publisher),
         interest: Arc::new(InterestConnection::new(servers(&config.nats)?, name)),
     };
-    serve(&service, &config, ports).await?;
-    // Ends when the last publisher is gone.
-    service.lifecycle.spawn("signals", publishing);
+    let serving = serve(&service, &config, ports).await?;
+    service
+        .lifecycle
+        .spawn("signals", signals.send(client, serving.over));
     Ok(())
 }
 
-/// Serves clients over `ports`, and returns the address on which it does. The work goes on in tasks
-/// of the service until the process is told to end.
+/// A gateway that serves clients.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it does.
+    pub address: SocketAddr,
+    /// Pulled when the last client is gone.
+    pub over: CancellationToken,
+}
+
+/// Serves clients over `ports`. The work goes on in tasks of the service until the process is told
+/// to end.
 ///
 /// # Errors
 ///
 /// Returns what the operator has to correct.
-pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::Result<SocketAddr> {
+pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::Result<Serving> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
     for app in apps.iter() {
         ensure!(
@@ -86,19 +99,20 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
         service: service.clone(),
         ended: CancellationToken::new(),
     };
-    let chat = chat(&background, config, apps, ports);
+    let (chat, rest) = chat(&background, config, apps, ports);
     let server = Server::new(transport, chat);
-    serve_clients(
-        background,
-        server,
-        listener,
-        config.connections.drain_per_second,
-    );
-    Ok(address)
+    let over = background.ended.clone();
+    serve_clients(background, server, rest, listener, config);
+    Ok(Serving { address, over })
 }
 
 /// Builds the chat and starts what it does in the background.
-fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports) -> Arc<Chat> {
+fn chat(
+    background: &Background,
+    config: &Config,
+    apps: Arc<Apps>,
+    ports: Ports,
+) -> (Arc<Chat>, Rest) {
     let service = &background.service;
     let lifecycle = &service.lifecycle;
     let replica = random::bits();
@@ -152,6 +166,10 @@ fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports)
         };
         interest.run(&inbox, report).await;
     });
+    let rest = Rest {
+        calls: Arc::clone(&calls),
+        receipts: Arc::clone(&receipts),
+    };
     background.run("calls", async move { calls.run().await });
     background.run("typing", async move { typing.run().await });
     let tasks = lifecycle.tracker();
@@ -162,7 +180,23 @@ fn chat(background: &Background, config: &Config, apps: Arc<Apps>, ports: Ports)
     let watched = Arc::clone(&chat);
     background.run("tokens", async move { watched.watch_tokens().await });
     background.run("gauges", set_gauges(registry, conversations));
-    chat
+    (chat, rest)
+}
+
+/// What the stores are still to be told when the last client is gone.
+struct Rest {
+    calls: Arc<Calls>,
+    receipts: Arc<Receipts>,
+}
+
+impl Rest {
+    /// Waits until they know, or a while; they would find out by themselves, later.
+    async fn settled(self) {
+        let told = async { tokio::join!(self.calls.settled(), self.receipts.settled()) };
+        if tokio::time::timeout(SETTLE, told).await.is_err() {
+            tracing::warn!("the stores were not told of everybody who left");
+        }
+    }
 }
 
 /// Work that goes on for as long as sockets may be open.
@@ -183,22 +217,30 @@ impl Background {
     }
 }
 
-/// Serves clients, and sends them away when the process is told to end.
+/// Serves clients, and sends them away when the process is told to end. Until the last is gone, new
+/// ones are told to try elsewhere, and polling clients find their session.
 fn serve_clients(
     background: Background,
     server: Server<Chat>,
+    rest: Rest,
     listener: TcpListener,
-    drain_per_second: u32,
+    config: &Config,
 ) {
     let lifecycle = background.service.lifecycle;
+    let per_second = config.connections.drain_per_second;
+    // The rest is for what the last ones still had to say.
+    let within = config.lifecycle.drain_timeout / 2;
     let soft = lifecycle.soft();
     lifecycle.spawn("clients", async move {
+        let drain = async {
+            soft.cancelled().await;
+            server.drain(per_second, within).await;
+        };
         tokio::select! {
             () = server.serve(listener) => {}
-            () = soft.cancelled() => {}
+            () = drain => {}
         }
-        server.refuse_handshakes();
-        server.close_all(drain_per_second).await;
+        rest.settled().await;
         background.ended.cancel();
     });
 }

@@ -1,4 +1,4 @@
-// Processes are killed with SIGKILL while people chat: what was confirmed is in the history, once.
+// Processes are killed, or told to end, while people chat: what was confirmed is in the history, once.
 //
 // Each test costs the system a process that does not come back, so they run one after another, after
 // everything else, and leave a system of little use.
@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import { connect, gateway } from '../lib/client.mjs';
 import { newConversation } from '../lib/directory.mjs';
@@ -20,12 +21,22 @@ const BURST = 200;
 /** The reconnection of the protocol's own example; through the load balancer. */
 const STOCK = { reconnection: true, reconnectionDelay: 1000, reconnectionAttempts: 5 };
 
-/** Ends a process as a power cut would. */
-function kill({ pid }) {
+/** Ends a process, as a power cut would or as a deploy does. */
+function end({ pid }, signal = 'SIGKILL') {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (cause) {
     throw new Error(`process ${pid} is gone: start a fresh \`cargo xtask up\``, { cause });
+  }
+}
+
+/** Waits until a process has ended. */
+async function gone({ admin_url: url }) {
+  const deadline = Date.now() + DEADLINE_MS;
+  const answers = () => fetch(`${url}/healthz`).then(() => true, () => false);
+  while (await answers()) {
+    assert.ok(Date.now() < deadline, 'it does not end');
+    await setTimeout(100);
   }
 }
 
@@ -132,7 +143,7 @@ test(
 
     talk.talkers.forEach((talker) => talker.say(BURST));
     await Promise.race(talk.talkers.map((talker) => talker.begun()));
-    kill(stores[0]);
+    end(stores[0]);
     talk.talkers.forEach((talker) => talker.say(20));
     await Promise.all(talk.talkers.map((talker) => talker.done()));
 
@@ -143,20 +154,26 @@ test(
   },
 );
 
-test('a gateway that is killed in a burst loses no confirmed message, and its clients come back', async (t) => {
-  const talk = await conversationOfFour(t);
-  const witness = await connect(t, talk.patient, { url: gateway(1) });
+for (const [what, signal, victim] of [
+  ['that is told to end', 'SIGTERM', gateways.at(-1)],
+  ['that is killed', 'SIGKILL', gateways[0]],
+]) {
+  test(`a gateway ${what} in a burst loses no confirmed message, and its clients come back`, async (t) => {
+    const talk = await conversationOfFour(t);
+    const witness = await connect(t, talk.patient, { url: gateway(1) });
 
-  talk.talkers.forEach((talker) => talker.say(BURST));
-  await Promise.race(talk.talkers.map((talker) => talker.begun()));
-  kill(gateways[0]);
-  talk.talkers.forEach((talker) => talker.say(20));
-  await Promise.all(talk.talkers.map((talker) => talker.done()));
+    talk.talkers.forEach((talker) => talker.say(BURST));
+    await Promise.race(talk.talkers.map((talker) => talker.begun()));
+    end(victim, signal);
+    talk.talkers.forEach((talker) => talker.say(20));
+    await Promise.all(talk.talkers.map((talker) => talker.done()));
+    await gone(victim);
 
-  await assertNothingLost(talk, witness);
-  const cut = talk.talkers.filter(({ client }) => 0 < client.all('(disconnect)').length);
-  assert.notEqual(cut.length, 0);
-  for (const { client } of cut) {
-    assert.equal(client.all('(connect)').length, 2);
-  }
-});
+    await assertNothingLost(talk, witness);
+    const cut = talk.talkers.filter(({ client }) => 0 < client.all('(disconnect)').length);
+    assert.notEqual(cut.length, 0);
+    for (const { client } of cut) {
+      await client.collect('(connect)', 2, DEADLINE_MS);
+    }
+  });
+}

@@ -36,6 +36,12 @@ impl Device {
         self.fence.get_or_insert_default()
     }
 
+    /// Tells whether a call rings here, or is being made from here.
+    #[must_use]
+    pub fn is_ringing(&self) -> bool {
+        self.fence.as_ref().is_some_and(|fence| fence.is_ringing())
+    }
+
     /// Notes that the device came at `now_s`.
     pub const fn come(&mut self, now_s: u32) {
         self.came_s = now_s;

@@ -127,6 +127,12 @@ impl Fence {
         std::mem::take(&mut known.held).into_values().collect()
     }
 
+    /// Tells whether the device heard of a call that has come to nothing yet.
+    #[must_use]
+    pub fn is_ringing(&self) -> bool {
+        self.calls.iter().any(|known| known.gate == Gate::Closed)
+    }
+
     /// Tells whether the call is still to be connected, as far as the device heard.
     #[must_use]
     pub fn is_pending(&self, call: CallId) -> bool {

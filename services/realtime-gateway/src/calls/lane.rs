@@ -1,9 +1,13 @@
 //! Work that is done until it succeeds, a little of it at once.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use chat_domain::ChatError;
 use futures_util::{StreamExt as _, stream};
+use tokio::sync::Notify;
 
 use crate::{delivery::DelayLine, metrics::Metric};
 
@@ -19,6 +23,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub(super) struct Lane<T> {
     fresh: DelayLine<T>,
     failed: DelayLine<T>,
+    n_open: AtomicUsize,
+    done: Notify,
 }
 
 impl<T: Clone + Send> Lane<T> {
@@ -26,11 +32,25 @@ impl<T: Clone + Send> Lane<T> {
         Self {
             fresh: DelayLine::new(Duration::ZERO, CAPACITY),
             failed: DelayLine::new(AGAIN, CAPACITY),
+            n_open: AtomicUsize::new(0),
+            done: Notify::const_new(),
         }
     }
 
     pub(super) fn push(&self, item: T) {
-        keep(&self.fresh, item);
+        self.n_open.fetch_add(1, Ordering::Relaxed);
+        self.keep(&self.fresh, item);
+    }
+
+    /// Waits until there is nothing left to do.
+    pub(super) async fn settled(&self) {
+        loop {
+            let done = self.done.notified();
+            if self.n_open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            done.await;
+        }
     }
 
     /// Does `work` on each item, again and again on those that it fails on. Runs until dropped.
@@ -44,19 +64,29 @@ impl<T: Clone + Send> Lane<T> {
                 batch = self.failed.due(WIDTH) => batch,
             };
             let each = |item: T| async {
-                if let Err(error) = work(item.clone()).await {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "again later");
-                    keep(&self.failed, item);
+                match work(item.clone()).await {
+                    Ok(()) => self.settle(),
+                    Err(error) => {
+                        tracing::debug!(error = &error as &dyn std::error::Error, "again later");
+                        self.keep(&self.failed, item);
+                    }
                 }
             };
             stream::iter(batch).for_each_concurrent(WIDTH, each).await;
         }
     }
-}
 
-fn keep<T>(line: &DelayLine<T>, item: T) {
-    if !line.push(item) {
-        metrics::counter!(Metric::CallWorkDropped.name()).increment(1);
+    fn keep(&self, line: &DelayLine<T>, item: T) {
+        if !line.push(item) {
+            metrics::counter!(Metric::CallWorkDropped.name()).increment(1);
+            self.settle();
+        }
+    }
+
+    fn settle(&self) {
+        if self.n_open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.done.notify_waiters();
+        }
     }
 }
 
@@ -83,9 +113,11 @@ mod tests {
                 Ok(())
             }
         });
-        let ended = tokio::time::timeout(AGAIN * 3, run).await;
+        tokio::select! {
+            () = run => {}
+            () = lane.settled() => {}
+        }
 
-        assert!(ended.is_err());
         assert_eq!(*done.lock(), [1, 2, 1]);
     }
 }

@@ -107,6 +107,11 @@ impl Calls {
         self.presence.later(Later::Look(socket.clone()));
     }
 
+    /// Waits until the stores know of all who are gone.
+    pub async fn settled(&self) {
+        self.presence.departures.settled().await;
+    }
+
     /// Announces that a socket is gone. Everything it asked for was done before.
     pub fn depart(&self, socket: &ChatSocket) {
         let farewell = socket.session().device().lock().leave();

@@ -60,6 +60,13 @@ impl Receipts {
         metrics::counter!(Metric::ReceiptsDropped.name()).increment(1);
     }
 
+    /// Waits until a request is under way for all that was noted.
+    pub async fn settled(&self) {
+        while !self.waiting.lock().is_empty() {
+            tokio::time::sleep(COLLECT).await;
+        }
+    }
+
     /// Sends what was collected. Runs until dropped; requests under way end on `tasks`.
     pub async fn run(&self, store: Store, tasks: TaskTracker) {
         let requests = Arc::new(Semaphore::new(MAX_REQUESTS));

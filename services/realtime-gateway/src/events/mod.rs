@@ -169,6 +169,10 @@ impl Application for Chat {
     fn disconnected(&self, socket: &ChatSocket, reason: Reason) {
         self.detach(socket, reason);
     }
+
+    fn is_busy(&self, socket: &ChatSocket) -> bool {
+        socket.session().device().lock().is_ringing()
+    }
 }
 
 /// Answers a request.

@@ -8,5 +8,5 @@ mod requests;
 
 pub use interest::{InterestConnection, InterestError};
 pub use protocol::{Operation, Parser, ProtocolError};
-pub use publisher::NatsPublisher;
+pub use publisher::{NatsPublisher, Signals};
 pub use requests::NatsRequests;

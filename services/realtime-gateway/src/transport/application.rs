@@ -44,6 +44,12 @@ pub trait Application: Send + Sync + 'static {
     /// Hears that a socket is gone. Called exactly once after [`connected`](Self::connected), when
     /// all events that came before have been handled.
     fn disconnected(&self, socket: &Socket<Self::Session>, reason: Reason);
+
+    /// Whether a socket is better left alone for the moment: when all are sent away, those are last.
+    fn is_busy(&self, socket: &Socket<Self::Session>) -> bool {
+        let _ = socket;
+        false
+    }
 }
 
 /// A client that asks for a namespace.

@@ -47,6 +47,8 @@ pub(super) struct State<S> {
     pub(super) worker: Worker,
     /// Why the connection is closed, where the state machine does not know better.
     reason: Option<Reason>,
+    /// Nothing more is read, and the end comes when all that was read has been handled.
+    is_draining: bool,
     probe: ProbeOrder,
     websocket_waker: Option<Waker>,
     get_waker: Option<Waker>,
@@ -96,6 +98,7 @@ impl<A: Application> Connection<A> {
                 sockets: SmallVec::new(),
                 worker: Worker::Idle,
                 reason: None,
+                is_draining: false,
                 probe: ProbeOrder::None,
                 websocket_waker: None,
                 get_waker: None,
@@ -183,6 +186,21 @@ impl<A: Application> Connection<A> {
         self.change(|state| state.close(reason));
     }
 
+    /// Closes the connection when what the client was heard to say has been handled.
+    pub(super) fn drain(&self) {
+        self.change(|state| {
+            state.is_draining = true;
+            state.close_if_drained();
+        });
+    }
+
+    /// Whether it is better left alone for the moment.
+    pub(super) fn is_busy(&self) -> bool {
+        let sockets = self.state.lock().sockets.clone();
+        let application = &self.server.application;
+        sockets.iter().any(|socket| application.is_busy(socket))
+    }
+
     /// Locks the state, for changes that concern nobody who waits.
     pub(super) fn lock(&self) -> MutexGuard<'_, State<A::Session>> {
         self.state.lock()
@@ -214,10 +232,12 @@ impl<A: Application> Connection<A> {
         Poll::Ready(state.outbox.take_payload(last.as_ref()))
     }
 
-    /// Waits until the application has caught up with what the client sent.
+    /// Waits until the application has caught up with what the client sent; for good if that is the
+    /// last that is taken of it.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.inbox.is_full() && state.protocol.closed().is_none() {
+        let has_room = !state.is_draining && !state.inbox.is_full();
+        if !has_room && state.protocol.closed().is_none() {
             state.room_waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -296,6 +316,13 @@ impl<S> State<S> {
         }
     }
 
+    /// Closes the connection if it drains and all is handled.
+    pub(super) fn close_if_drained(&mut self) {
+        if self.is_draining && self.worker == Worker::Idle && self.inbox.is_empty() {
+            self.close(Reason::Draining);
+        }
+    }
+
     fn close(&mut self, reason: Reason) {
         if self.protocol.closed().is_some() {
             return;
@@ -325,7 +352,7 @@ impl<S> State<S> {
     fn take_wakers(&mut self) -> [Option<Waker>; 3] {
         let is_closed = self.protocol.closed().is_some();
         let has_output = !self.outbox.is_empty() || self.probe != ProbeOrder::None;
-        let has_room = !self.inbox.is_full();
+        let has_room = !self.is_draining && !self.inbox.is_full();
         [
             self.websocket_waker.take_if(|_| is_closed || has_output),
             self.room_waker.take_if(|_| is_closed || has_room),

@@ -8,7 +8,7 @@ use http::{
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
         ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-        AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, ORIGIN, VARY,
+        AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, HOST, ORIGIN, RETRY_AFTER, VARY,
     },
 };
 use http_body_util::Full;
@@ -223,6 +223,15 @@ pub(super) fn json(status: StatusCode, body: String) -> Answer {
 pub(super) fn status(status: StatusCode) -> Answer {
     let mut answer = Answer::default();
     *answer.status_mut() = status;
+    answer
+}
+
+/// Answers a client that is to try elsewhere.
+pub(super) fn turned_away() -> Answer {
+    let mut answer = status(StatusCode::SERVICE_UNAVAILABLE);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }
 

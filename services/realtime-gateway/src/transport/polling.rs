@@ -19,7 +19,7 @@ use tokio::time::{sleep_until, timeout};
 use super::{
     Application, Handshake,
     connection::{Connection, now},
-    http::{Answer, plain, status},
+    http::{Answer, plain, status, turned_away},
     server::Shared,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn open<A: Application>(
     handshake: Handshake,
 ) -> Answer {
     if !server.is_open() {
-        return status(StatusCode::SERVICE_UNAVAILABLE);
+        return turned_away();
     }
     let (connection, open) = Connection::open(server, config, handshake);
     server.remember(&connection);

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,7 +19,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Application, Config, Reason, connection::Connection, http, sid::SessionKey};
+use super::{Application, Config, connection::Connection, http, sid::SessionKey};
 
 /// Parts of the table of connections, each with a lock of its own.
 const N_SHARDS: usize = 16;
@@ -81,29 +81,35 @@ impl<A: Application> Server<A> {
         }
     }
 
-    /// Opens no connection any more; those that are open stay.
-    pub fn refuse_handshakes(&self) {
-        self.0.is_refusing.store(true, Ordering::Relaxed);
-    }
-
-    /// Closes all connections so that their clients come back elsewhere, at most `per_second` of
-    /// them, in no particular order. Call [`refuse_handshakes`](Self::refuse_handshakes) first.
-    pub async fn close_all(&self, per_second: u32) {
-        /// Connections are closed this often, several at once.
+    /// Sends all clients away so that they come back elsewhere, and returns when none is left.
+    ///
+    /// No connection is opened any more. At least `per_second` are closed, more when it would take
+    /// longer than `within`; in no particular order, but the busy ones last, and each when what its
+    /// client was heard to say has been handled.
+    pub async fn drain(&self, per_second: u32, within: Duration) {
+        /// Connections are drained this often, several at once.
         const STEPS_PER_SECOND: u32 = 20;
+
+        self.0.is_refusing.store(true, Ordering::Relaxed);
+        let (busy, mut all): (Vec<_>, Vec<_>) = self.0.connections().partition(is_busy);
+        all.extend(busy);
+        let n_steps = (within.as_secs() * u64::from(STEPS_PER_SECOND)).max(1);
+        let n_per_step = (all.len() as u64)
+            .div_ceil(n_steps)
+            .max(per_second.div_ceil(STEPS_PER_SECOND).into())
+            .max(1);
+        let n_per_step = usize::try_from(n_per_step).unwrap_or(usize::MAX);
 
         let mut steps = interval(Duration::from_secs(1) / STEPS_PER_SECOND);
         steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let n_per_step = per_second.div_ceil(STEPS_PER_SECOND).max(1) as usize;
-        loop {
-            let batch = self.0.some_connections(n_per_step);
-            if batch.is_empty() {
-                return;
-            }
+        for step in all.chunks(n_per_step) {
             steps.tick().await;
-            for connection in batch {
-                connection.close(Reason::Draining);
+            for connection in step.iter().filter_map(Weak::upgrade) {
+                connection.drain();
             }
+        }
+        while self.n_connections() != 0 {
+            steps.tick().await;
         }
     }
 
@@ -185,19 +191,25 @@ impl<A: Application> Shared<A> {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Returns some of the connections that are open. Their keys are random, so is the choice.
-    fn some_connections(&self, n: usize) -> Vec<Arc<Connection<A>>> {
-        let mut some = Vec::new();
-        for shard in &self.connections {
-            some.extend(shard.lock().values().take(n - some.len()).cloned());
-        }
-        some
+    /// Returns the connections that are open. Their keys are random, so is the order.
+    fn connections(&self) -> impl Iterator<Item = Weak<Connection<A>>> {
+        let shard = |shard: &Mutex<HashMap<_, _>>| {
+            let shard = shard.lock();
+            shard.values().map(Arc::downgrade).collect::<Vec<_>>()
+        };
+        self.connections.iter().flat_map(shard)
     }
 
     #[expect(clippy::indexing_slicing, reason = "an index modulo the length")]
     fn shard(&self, key: SessionKey) -> &Mutex<HashMap<SessionKey, Arc<Connection<A>>>> {
         &self.connections[usize::from(key.first_byte()) % N_SHARDS]
     }
+}
+
+fn is_busy<A: Application>(connection: &Weak<Connection<A>>) -> bool {
+    connection
+        .upgrade()
+        .is_some_and(|connection| connection.is_busy())
 }
 
 /// The place of one TCP connection among those that are allowed.

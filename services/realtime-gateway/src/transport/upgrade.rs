@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use super::{
     Application, Class, Handshake,
     connection::Connection,
-    http::{Answer, status},
+    http::{Answer, status, turned_away},
     server::Shared,
     websocket::{self, Role},
 };
@@ -92,7 +92,7 @@ pub(super) fn open<A: Application>(
     upgrade: Upgrade,
 ) -> Answer {
     if !server.is_open() {
-        return status(StatusCode::SERVICE_UNAVAILABLE);
+        return turned_away();
     }
     let (server, config) = (Arc::clone(server), Arc::clone(config));
     upgrade.accept(move |stream| {

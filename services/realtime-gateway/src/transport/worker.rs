@@ -132,6 +132,7 @@ fn next<A: Application>(
             }
             None => {
                 state.worker = Worker::Idle;
+                state.close_if_drained();
                 return Next::Nothing;
             }
         }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use realtime_gateway::transport::{Config, OutboxLimits, Reason};
-use socketio_protocol::{connection, ws::OpCode};
+use socketio_protocol::{
+    connection,
+    ws::{OpCode, client},
+};
+use test_kit::eventually;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::transport::{Heard, World, upgrade};
@@ -310,8 +314,8 @@ async fn a_drain_sends_everybody_away_and_lets_nobody_in() {
     let (mut one, mut two) = (world.websocket().await, world.websocket().await);
     let query = world.polling().await;
 
-    world.server.refuse_handshakes();
-    let (polled, ()) = tokio::join!(world.get(&query), world.server.close_all(1_000));
+    let drain = world.server.drain(1_000, Duration::from_mins(1));
+    let (polled, ()) = tokio::join!(world.get(&query), drain);
 
     // The GET may have come too late.
     assert!(
@@ -334,6 +338,36 @@ async fn a_drain_sends_everybody_away_and_lets_nobody_in() {
         503
     );
     assert_eq!(world.server.n_connections(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_lets_clients_finish_and_takes_the_busy_last() {
+    let mut world = World::new().await;
+    let mut busy = world.websocket().await;
+    let mut slow = world.websocket().await;
+    busy.send(r#"42["busy"]"#).await;
+    busy.text().await;
+    let heard = [r#"420["wait"]"#, r#"421["said",1]"#];
+    let frame = |text: &str| client::frame(OpCode::Text, text.as_bytes(), [7; 4]);
+    slow.raw(&heard.map(frame).concat()).await;
+    eventually("it is heard", async || {
+        (world.echo.handled.lock().1 == 3).then_some(())
+    })
+    .await;
+
+    let (server, query) = (world.server.clone(), world.polling().await);
+    let drained = tokio::spawn(async move { server.drain(20, Duration::from_mins(1)).await });
+    assert_eq!(world.gone().await, Reason::Draining, "the polling client");
+    assert_eq!(busy.close_code().await, Some(1012));
+    assert_eq!(world.get(&query).await.0, 400);
+    // It still waits for its answers, and gets them.
+    assert_eq!(world.server.n_connections(), 1);
+    assert_eq!(world.get("EIO=4&transport=polling").await.0, 503);
+    world.echo.release.notify_one();
+
+    assert_eq!(slow.text().await, "431[1]");
+    assert_eq!(slow.close_code().await, Some(1012));
+    drained.await.unwrap();
 }
 
 #[tokio::test]

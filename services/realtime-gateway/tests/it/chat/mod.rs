@@ -21,7 +21,7 @@ use realtime_gateway::{
     config::Config,
     nats::{InterestConnection, NatsPublisher},
     ports::Interest as _,
-    wiring::{self, Ports},
+    wiring::{self, Ports, Serving},
 };
 use serde_json::{Value, json};
 use service_kit::Service;
@@ -101,8 +101,7 @@ impl World {
         let fixed = ["gateway", "--listen=127.0.0.1:0", &apps_file];
         let config = Config::parse_from(fixed.iter().chain(settings));
         let service = Service::detached();
-        let (publisher, publishing) = NatsPublisher::new(self.nats.clone());
-        tokio::spawn(publishing);
+        let (publisher, signals) = NatsPublisher::new();
         let servers = vec![interest_url.parse().unwrap()];
         let ports = Ports {
             requests: Arc::new(store::ToStore(Arc::clone(&self.store))),
@@ -110,7 +109,10 @@ impl World {
             interest: Arc::new(InterestConnection::new(servers, "test".to_owned())),
         };
         let interest = Arc::clone(&ports.interest);
-        let address = wiring::serve(&service, &config, ports).await.unwrap();
+        let serving = wiring::serve(&service, &config, ports).await.unwrap();
+        let Serving { address, over } = serving;
+        let signals = signals.send(self.nats.clone(), over);
+        service.lifecycle.spawn("signals", signals);
         // Interest that is not confirmed is legal, but not what most tests are about.
         let confirm = async {
             while interest.confirmed().await.is_err() {

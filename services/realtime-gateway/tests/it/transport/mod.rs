@@ -35,6 +35,8 @@ pub(crate) struct Echo {
     pub(crate) handshake: Mutex<Option<Arc<Handshake>>>,
     /// How many batches were handled, and how many events.
     pub(crate) handled: Mutex<(usize, usize)>,
+    /// The sockets that sent `busy`.
+    busy: Mutex<Vec<u64>>,
 }
 
 impl World {
@@ -51,6 +53,7 @@ impl World {
             release: Notify::new(),
             handshake: Mutex::default(),
             handled: Mutex::default(),
+            busy: Mutex::default(),
         });
         let server = Server::new(config, Arc::clone(&echo));
         tokio::spawn({
@@ -317,6 +320,10 @@ impl Application for Echo {
             let args = event.args.to_vec();
             let args = args.iter().map(|arg| arg.get()).collect::<Vec<_>>();
             match (&*event.name, event.ack) {
+                ("busy", _) => {
+                    self.busy.lock().push(socket.number());
+                    socket.emit("busy", &[]);
+                }
                 ("wait", _) => self.release.notified().await,
                 ("panic", _) => panic!("as the test wants"),
                 ("leave", _) => socket.disconnect(),
@@ -329,5 +336,9 @@ impl Application for Echo {
 
     fn disconnected(&self, _: &Socket<()>, reason: Reason) {
         self.gone.try_send(reason).unwrap();
+    }
+
+    fn is_busy(&self, socket: &Socket<()>) -> bool {
+        self.busy.lock().contains(&socket.number())
     }
 }
