@@ -18,11 +18,20 @@ impl Namespace {
     ///
     /// Returns that `REDIS_URL` is missing.
     pub fn new() -> anyhow::Result<Self> {
+        Self::named(&format!("test-{}", Uuid::new_v4().simple()))
+    }
+
+    /// Takes the name that another process invented.
+    ///
+    /// # Errors
+    ///
+    /// Returns that `REDIS_URL` is missing.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
         let url = std::env::var("REDIS_URL")
             .context("REDIS_URL is not set; `cargo xtask test` sets it")?;
         Ok(Self {
             url,
-            name: format!("test-{}", Uuid::new_v4().simple()),
+            name: name.to_owned(),
         })
     }
 

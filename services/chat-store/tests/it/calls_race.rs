@@ -1,14 +1,20 @@
-//! Many replicas at the same few calls.
+//! Many replicas at the same few calls, each a process of its own, some of them killed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    env,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use chat_domain::{
     UserId,
     call::{CallId, CallRules, Change, Phase, Ringing, Transition},
 };
 use chat_store::{ports_calls::CallState, redis::RedisCalls};
-use test_kit::eventually;
+use test_kit::{eventually, redis::Namespace};
 
 use super::calls_subject::{
     Shared, Subject as _, another, app, call_id, device, party, request, user,
@@ -16,6 +22,10 @@ use super::calls_subject::{
 
 const REPLICAS: u64 = 6;
 const ROUNDS: u128 = 250;
+/// How often a replica tells how far it is.
+const REPORT: u128 = 10;
+/// Tells a process that it is a replica: the namespace, and which one.
+const REPLICA: &str = "CALLS_RACE_REPLICA";
 const USERS: usize = 4;
 /// Short, so that timers, sweeps and people meet.
 const RULES: CallRules = CallRules {
@@ -33,6 +43,10 @@ async fn replica(calls: RedisCalls, n: u64) {
         usize::try_from(state >> 16).unwrap() % n
     };
     for round in 0..ROUNDS {
+        if round % REPORT == 0 {
+            println!("{round}");
+            std::io::stdout().flush().unwrap();
+        }
         let (who, d) = (below(USERS), below(2));
         let peer = (who + 1 + below(USERS - 1)) % USERS;
         let (app, party) = (app(), party(who, d, peer));
@@ -93,11 +107,59 @@ fn check(log: &[Transition]) -> usize {
     calls.len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_call_has_one_legal_history_however_many_replicas_touch_it() {
+/// Not a test: what the processes of the race run.
+#[tokio::test]
+#[ignore = "a process of the race"]
+async fn one_replica() {
+    let Ok(who) = env::var(REPLICA) else { return };
+    let (namespace, n) = who.split_once(' ').unwrap();
+    let namespace = Namespace::named(namespace).unwrap();
+    replica(another(&namespace), n.parse().unwrap()).await;
+    // The keys are the race's.
+    std::mem::forget(namespace);
+}
+
+fn start(namespace: &Namespace, n: u64) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([
+            "--ignored",
+            "--exact",
+            "calls_race::one_replica",
+            "--nocapture",
+        ])
+        .env(REPLICA, format!("{} {n}", namespace.name()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until a replica has done all, or kills it when it has done so much.
+fn supervise(mut replica: Child, kill_at: Option<u128>) {
+    let lines = BufReader::new(replica.stdout.take().unwrap()).lines();
+    let rounds = lines
+        .map_while(Result::ok)
+        .filter_map(|line| line.parse::<u128>().ok());
+    let mut n_reports = 0;
+    for round in rounds {
+        n_reports += 1;
+        if kill_at == Some(round) {
+            replica.kill().unwrap();
+        }
+    }
+    assert!(n_reports > 0, "the replica did nothing");
+    assert_eq!(replica.wait().unwrap().success(), kill_at.is_none());
+}
+
+#[tokio::test]
+async fn each_call_has_one_legal_history_whichever_processes_touch_it_and_die() {
     let shared = Shared::new();
     let replicas: Vec<_> = (0..REPLICAS)
-        .map(|n| tokio::spawn(replica(another(&shared.namespace), n)))
+        .map(|n| {
+            let replica = start(&shared.namespace, n);
+            // Every other one is killed, somewhere in the middle.
+            let kill_at = (n % 2 == 1).then_some(REPORT * u128::from(5 + n));
+            tokio::task::spawn_blocking(move || supervise(replica, kill_at))
+        })
         .collect();
     for replica in replicas {
         replica.await.unwrap();
