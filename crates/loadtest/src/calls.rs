@@ -54,7 +54,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     async fn open(endpoints: &Endpoints, pair: &'a Pair) -> anyhow::Result<Self> {
-        let [near, far] = sides(endpoints, 0)?;
+        let [near, far] = sides(&endpoints.gateways, 0)?;
         Ok(Self {
             pair,
             caller: Client::connect(near, &pair.patient.token).await?,

@@ -6,7 +6,12 @@ use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use tokio::time::{MissedTickBehavior, interval_at, timeout_at};
 
-use crate::{client::Client, endpoints::Endpoints, report::Report, users::Pair};
+use crate::{
+    client::Client,
+    endpoints::{Endpoints, Gateway},
+    report::Report,
+    users::Pair,
+};
 
 /// Marks the sending time in the content, in nanoseconds since the run began.
 const MARK: &str = "\"content\":\"t:";
@@ -32,7 +37,7 @@ pub(crate) async fn measure(
 
     let mut runs = Vec::new();
     for (n, pair) in pairs.iter().enumerate() {
-        let [near, far] = sides(endpoints, n)?;
+        let [near, far] = sides(&endpoints.gateways, n)?;
         let sender = Client::connect(near, &pair.patient.token).await?;
         let receiver = Client::connect(far, &pair.consultant.token).await?;
         let first = start + period * u32::try_from(n)? / u32::try_from(pairs.len())?;
@@ -67,8 +72,7 @@ pub(crate) async fn measure(
 }
 
 /// Returns the gateways of the two ends of the `n`th pair: two, where there are two.
-pub(crate) fn sides(endpoints: &Endpoints, n: usize) -> anyhow::Result<[&str; 2]> {
-    let gateways = &endpoints.gateways;
+pub(crate) fn sides(gateways: &[Gateway], n: usize) -> anyhow::Result<[&str; 2]> {
     let pick = |n: usize| {
         gateways
             .get(n % gateways.len().max(1))

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     client::Client,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Gateway},
     latency::{check, sides},
     machine,
     report::Report,
@@ -23,7 +23,15 @@ use crate::{
 /// Messages that a sender has under way at once.
 const WINDOW: usize = 8;
 
-/// Every pair's sender keeps [`WINDOW`] messages under way; counts what the receivers get.
+/// What goes through so many gateways.
+struct Peak {
+    per_second: f64,
+    /// Seconds of processor time of gateways and stores.
+    cpu_per_message: f64,
+}
+
+/// Every pair's sender keeps [`WINDOW`] messages under way; counts what the receivers get. Once over
+/// all gateways, then over one, two and four of them.
 pub(crate) async fn measure(
     report: &mut Report,
     endpoints: &Endpoints,
@@ -31,10 +39,60 @@ pub(crate) async fn measure(
     seconds: u64,
     alone: &AppendRate,
 ) -> anyhow::Result<()> {
+    let gateways = &endpoints.gateways;
+    let all = run(endpoints, gateways, pairs, seconds).await?;
+    report.add(
+        "messages through the whole system, socket to socket",
+        format!(
+            "{:.0} msg/s ({:.0} % of the function)",
+            all.per_second,
+            100.0 * all.per_second / alone.batched_per_second
+        ),
+        format!(
+            "{:.0} msg/s by the append function alone, from SQL",
+            alone.batched_per_second
+        ),
+    );
+    report.add(
+        "processor time per message, gateways and stores",
+        format!("{:.0} µs", 1e6 * all.cpu_per_message),
+        format!(
+            "{:.0} µs between two messages at this rate",
+            1e6 / all.per_second
+        ),
+    );
+
+    let mut one = None;
+    for n in [1, 2, 4] {
+        let Some(some) = gateways.get(..n) else { break };
+        let peak = run(endpoints, some, pairs, seconds).await?;
+        let one = one.get_or_insert(peak.cpu_per_message);
+        report.add(
+            &format!("the same over {n} of {} gateways", gateways.len()),
+            format!(
+                "{:.0} msg/s, {:.0} µs a message",
+                peak.per_second,
+                1e6 * peak.cpu_per_message
+            ),
+            format!(
+                "{:.2} x the processor time with one; budget 1.2 x",
+                peak.cpu_per_message / *one
+            ),
+        );
+    }
+    Ok(())
+}
+
+async fn run(
+    endpoints: &Endpoints,
+    gateways: &[Gateway],
+    pairs: &[Pair],
+    seconds: u64,
+) -> anyhow::Result<Peak> {
     let arrivals = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for (n, pair) in pairs.iter().enumerate() {
-        let [near, far] = sides(endpoints, n)?;
+        let [near, far] = sides(gateways, n)?;
         let sender = Client::connect(near, &pair.patient.token).await?;
         let receiver = Client::connect(far, &pair.consultant.token).await?;
         tasks.spawn(send(sender, pair.conversation.clone()));
@@ -51,25 +109,11 @@ pub(crate) async fn measure(
     let cpu_used = cpu(endpoints)? - cpu_before;
     tasks.shutdown().await;
 
-    let messages = u32::try_from(messages)?.max(1);
-    let rate = f64::from(messages) / elapsed;
-    report.add(
-        "messages through the whole system, socket to socket",
-        format!(
-            "{rate:.0} msg/s ({:.0} % of the function)",
-            100.0 * rate / alone.batched_per_second
-        ),
-        format!(
-            "{:.0} msg/s by the append function alone, from SQL",
-            alone.batched_per_second
-        ),
-    );
-    report.add(
-        "processor time per message, gateways and stores",
-        format!("{:.0} µs", 1e6 * cpu_used / f64::from(messages)),
-        format!("{:.0} µs between two messages at this rate", 1e6 / rate),
-    );
-    Ok(())
+    let messages = f64::from(u32::try_from(messages)?.max(1));
+    Ok(Peak {
+        per_second: messages / elapsed,
+        cpu_per_message: cpu_used / messages,
+    })
 }
 
 /// Waits, unless a client fails first.
