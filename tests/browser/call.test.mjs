@@ -106,3 +106,21 @@ test('a caller who gives up silences the other side', LIMITS, async (t) => {
   await patient.locator('#incoming').waitFor({ state: 'hidden' });
   await assertEnded([consultant]);
 });
+
+test('who calls somebody in a call hears that they are busy, and disturbs nobody', LIMITS, async (t) => {
+  const people = await newPeople();
+  const consultant = people.people.find(({ role }) => role === 'consultant');
+  const [called, talking, third] = await Promise.all([
+    openDemo(t, browsers[0], people, 'consultant', { gateway: 0 }),
+    openDemo(t, browsers[1], people, 'patient', { gateway: 1 }),
+    openDemo(t, browsers[1], await newPeople({ consultant }), 'patient', { gateway: 0 }),
+  ]);
+  await call(called, talking, 'audio');
+
+  await third.click('#call-audio');
+
+  await assertEnded([third]);
+  assert.equal(await third.textContent('#call-status'), 'Busy in another call');
+  assert.equal(await called.locator('#incoming').isVisible(), false);
+  await flowing(called, { video: false, relayed: false });
+});

@@ -3,9 +3,9 @@ import { newConversation } from '../../clients/lib/directory.mjs';
 import { DESKTOP, newPage, shown } from './browser.mjs';
 import { gateways, publicUrl } from './environment.mjs';
 
-/** Two people with a conversation: what the page gets to know as `people.json`. */
-export async function newPeople() {
-  const { consultant, patient, conversationId } = await newConversation();
+/** Two people, new unless given, with a conversation: what the page gets to know as `people.json`. */
+export async function newPeople(given) {
+  const { consultant, patient, conversationId } = await newConversation(given);
   return { people: [consultant, patient], conversation: conversationId };
 }
 
