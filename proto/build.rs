@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "chat/v1/calls.proto",
         "chat/v1/rpc.proto",
         "chat/v1/event.proto",
+        "chat/v1/gateway.proto",
     ];
     for file in files {
         println!("cargo::rerun-if-changed={file}");
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     prost_build::Config::new()
         .bytes(["."])
         // It prints nothing of what a client sent.
-        .skip_debug(["chat.v1.CallSignal"])
+        .skip_debug(["chat.v1.CallSignal", "chat.v1.Segment"])
         .compile_fds(descriptors)?;
     Ok(())
 }

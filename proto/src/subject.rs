@@ -108,6 +108,69 @@ pub fn user(app: &AppId, user: &UserId) -> String {
     format!("chat.v1.usr.{}.{token}", &token[..2])
 }
 
+/// Builds the subject of everything that is for the gateway called `name` alone.
+#[must_use]
+pub fn gateway_all(name: &str) -> String {
+    format!("chat.v1.gw.{name}.>")
+}
+
+/// Builds the subject of pieces of streams for the gateway called `name`.
+#[must_use]
+pub fn gateway_segment(name: &str) -> String {
+    format!("chat.v1.gw.{name}.segment")
+}
+
+/// Builds the subject of signs of life for the gateway called `name`.
+#[must_use]
+pub fn gateway_beat(name: &str) -> String {
+    format!("chat.v1.gw.{name}.beat")
+}
+
+/// Builds the subject under which the gateway called `name` hears from the broker that what it sent
+/// to `peer` found nobody. `stream` is what it was a piece of; 0 for none.
+#[must_use]
+pub fn gateway_undelivered(name: &str, peer: &str, stream: u64) -> String {
+    format!("chat.v1.gw.{name}.undelivered.{peer}.{stream}")
+}
+
+/// What a gateway hears on a subject of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ToGateway<'a> {
+    /// See [`gateway_segment`].
+    Segment,
+    /// See [`gateway_beat`].
+    Beat,
+    /// See [`gateway_undelivered`].
+    #[expect(missing_docs, reason = "described at the builder")]
+    Undelivered { peer: &'a str, stream: u64 },
+}
+
+/// Reads a subject of the gateway called `name`; `None` for one that this release does not know.
+#[must_use]
+pub fn parse_gateway<'a>(name: &str, subject: &'a str) -> Option<ToGateway<'a>> {
+    let rest = subject.strip_prefix("chat.v1.gw.")?;
+    let mut tokens = rest.strip_prefix(name)?.strip_prefix('.')?.split('.');
+    let parsed = match (tokens.next()?, tokens.next(), tokens.next()) {
+        ("segment", None, None) => ToGateway::Segment,
+        ("beat", None, None) => ToGateway::Beat,
+        ("undelivered", Some(peer), Some(stream)) => ToGateway::Undelivered {
+            peer,
+            stream: stream.parse().ok()?,
+        },
+        _ => return None,
+    };
+    tokens.next().is_none().then_some(parsed)
+}
+
+/// Whether a gateway can be called so: its name is one token of its subjects.
+#[must_use]
+pub fn is_gateway_name(name: &str) -> bool {
+    (1..=96).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// Builds the text under which a conversation's requests are spread.
 #[must_use]
 pub fn conversation_key(conversation: ConversationId) -> String {
@@ -139,6 +202,35 @@ mod tests {
         }
         assert_eq!(parse_rpc("chat.v1.rpc.00.messages.unheard"), None);
         assert_eq!(parse_rpc("elsewhere"), None);
+    }
+
+    #[test]
+    fn what_is_for_a_gateway_finds_its_way_back() {
+        for (subject, expected) in [
+            (gateway_segment("g1"), ToGateway::Segment),
+            (gateway_beat("g1"), ToGateway::Beat),
+            (
+                gateway_undelivered("g1", "g2-0f", u64::MAX),
+                ToGateway::Undelivered {
+                    peer: "g2-0f",
+                    stream: u64::MAX,
+                },
+            ),
+        ] {
+            assert_eq!(parse_gateway("g1", &subject), Some(expected));
+            assert_eq!(parse_gateway("g", &subject), None);
+            assert_eq!(parse_gateway("g1", &format!("{subject}.more")), None);
+        }
+        assert_eq!(parse_gateway("g1", "chat.v1.gw.g1.unheard"), None);
+        assert_eq!(parse_gateway("g1", "elsewhere"), None);
+    }
+
+    #[test]
+    fn a_gateway_has_a_name_of_one_token() {
+        assert!(is_gateway_name("gateway-0"));
+        for bad in ["", "a.b", "a b", "*", ">"] {
+            assert!(!is_gateway_name(bad), "{bad}");
+        }
     }
 
     #[test]

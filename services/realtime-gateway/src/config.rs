@@ -24,7 +24,8 @@ pub struct Config {
     #[arg(long, env = "GATEWAY_ADMIN_LISTEN", default_value = "127.0.0.1:9301")]
     pub admin_listen: SocketAddr,
 
-    /// Name of this replica, unique in the deployment: letters, digits and `-`.
+    /// Name of this replica: letters, digits and `-`. What is random is added where it has to be
+    /// unique, so two of the same name do no harm but to those who read logs.
     #[arg(long, env = "GATEWAY_REPLICA", default_value = "g1", value_parser = replica)]
     pub replica: String,
 

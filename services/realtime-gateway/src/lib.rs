@@ -6,6 +6,7 @@
 //! * [`events`]: the chat as the transports' application, one handler per event;
 //! * [`session`], [`registry`]: what is remembered of a socket, of a user, of a conversation;
 //! * [`delivery`]: from published events to sockets, in order and without gaps;
+//! * [`peers`]: streams to the other gateways, for requests that belong there;
 //! * [`calls`]: what the stores decided about calls, told to the right devices;
 //! * [`demo`]: a small client to try it all with, in development;
 //! * [`store`]: the chat-store as a typed client; [`nats`]: the adapters behind [`ports`].
@@ -21,6 +22,7 @@ pub mod events;
 pub mod limits;
 pub mod metrics;
 pub mod nats;
+pub mod peers;
 pub mod ports;
 mod random;
 pub mod registry;

@@ -23,10 +23,12 @@ pub enum Metric {
     CallWorkDropped,
     InterestReconnects,
     SocketsEvicted,
+    Forwards,
+    Tunnels,
 }
 
 impl Metric {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -46,6 +48,8 @@ impl Metric {
         Self::CallWorkDropped,
         Self::InterestReconnects,
         Self::SocketsEvicted,
+        Self::Forwards,
+        Self::Tunnels,
     ];
 
     /// Returns the name under which it is scraped.
@@ -71,6 +75,8 @@ impl Metric {
             Self::CallWorkDropped => "chat_gateway_call_work_dropped_total",
             Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
             Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
+            Self::Forwards => "chat_gateway_forwards_total",
+            Self::Tunnels => "chat_gateway_tunnels",
         }
     }
 
@@ -95,6 +101,8 @@ impl Metric {
             Self::CallWorkDropped => "Announcements about devices in calls that found no room",
             Self::InterestReconnects => "Lost connections for users' events",
             Self::SocketsEvicted => "Sockets closed because their user has too many",
+            Self::Forwards => "Requests for sessions of other gateways, by outcome",
+            Self::Tunnels => "WebSockets here whose sessions are at other gateways",
         }
     }
 }

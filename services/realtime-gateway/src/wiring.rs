@@ -16,7 +16,8 @@ use crate::{
     demo,
     events::{Chat, Parts, TypingSignals},
     metrics::{self, Metric},
-    nats::{InterestConnection, InterestError, NatsPublisher, NatsRequests},
+    nats::{self, InterestConnection, InterestError, NatsPublisher, NatsRequests},
+    peers::Peers,
     ports::{Interest, Publisher, Requests},
     random,
     registry::{Conversations, Registry},
@@ -37,6 +38,7 @@ pub struct Ports {
     pub requests: Arc<dyn Requests>,
     pub publisher: Arc<dyn Publisher>,
     pub interest: Arc<InterestConnection>,
+    pub peers: Arc<Peers>,
 }
 
 /// Starts the gateway. It runs until the process is told to end.
@@ -53,16 +55,40 @@ pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
     let health = service.health.dependency("nats");
     let client = service_kit::nats::connect(&config.nats, &name, health).await?;
     let (publisher, signals) = NatsPublisher::new();
+    // Named after the process: a session does not outlive it, and names in settings may be the same.
+    let peers_name = format!("{}-{:016x}", config.replica, random::bits());
+    let peers = Peers::new(&peers_name, config.connections.max_connections);
+    let health = service.health.dependency("nats_peers");
+    let peers_client = service_kit::nats::connect(&config.nats, &name, health).await?;
     let ports = Ports {
         requests: Arc::new(NatsRequests::new(client.clone())),
         publisher: Arc::new(publisher),
         interest: Arc::new(InterestConnection::new(servers(&config.nats)?, name)),
+        peers: Arc::clone(&peers),
     };
     let serving = serve(&service, &config, ports).await?;
+    let carried = carry(peers_client, peers, serving.over.clone());
+    service.lifecycle.spawn("peers", carried);
     service
         .lifecycle
         .spawn("signals", signals.send(client, serving.over));
     Ok(())
+}
+
+/// Carries what gateways say to each other until all is over here, and what was still to be said of
+/// that.
+async fn carry(client: async_nats::Client, peers: Arc<Peers>, over: CancellationToken) {
+    let settled = async {
+        over.cancelled().await;
+        // Those who hear nothing any more find out by themselves.
+        let _ = tokio::time::timeout(SETTLE, peers.settled()).await;
+    };
+    tokio::select! {
+        () = settled => {}
+        Err(error) = nats::carry(&client, &peers) => {
+            tracing::error!(error = &*error, "other gateways cannot be reached any more");
+        }
+    }
 }
 
 /// A gateway that serves clients.
@@ -90,7 +116,7 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
             config.apps.apps_file.display(),
         );
     }
-    let transport = transport_config(config)?;
+    let transport = transport_config(config, Arc::clone(&ports.peers))?;
     let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
     let address = listener.local_addr()?;
     apps.watch_keys(&service.lifecycle).await;
@@ -101,6 +127,8 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
     };
     let (chat, rest) = chat(&background, config, apps, ports);
     let server = Server::new(transport, chat);
+    let peered = server.clone();
+    background.run("peers", async move { peered.serve_peers().await });
     let over = background.ended.clone();
     serve_clients(background, server, rest, listener, config);
     Ok(Serving { address, over })
@@ -245,7 +273,7 @@ fn serve_clients(
     });
 }
 
-fn transport_config(config: &Config) -> anyhow::Result<transport::Config> {
+fn transport_config(config: &Config, peers: Arc<Peers>) -> anyhow::Result<transport::Config> {
     let connections = &config.connections;
     Ok(transport::Config {
         protocol: connection::Config {
@@ -255,7 +283,7 @@ fn transport_config(config: &Config) -> anyhow::Result<transport::Config> {
             ..connection::Config::default()
         },
         max_connections: connections.max_connections,
-        replica: config.replica.clone(),
+        peers,
         sid_key: sid_key(config)?,
         trusted_proxies: connections.trusted_proxies.clone(),
         pages: pages(config)?,

@@ -1,10 +1,11 @@
 //! What can be set of the transports. Reads no environment; the service does.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use socketio_protocol::connection;
 
 use super::{OutboxLimits, Pages, SidKey};
+use crate::peers::Peers;
 
 /// The settings of a [`Server`](super::Server).
 pub struct Config {
@@ -22,8 +23,8 @@ pub struct Config {
     pub max_head: usize,
     /// The most TCP connections, whatever they are used for.
     pub max_connections: usize,
-    /// The name of this replica within its deployment.
-    pub replica: String,
+    /// The other gateways of the deployment, and the name that this one has among them.
+    pub peers: Arc<Peers>,
     /// Makes the ids of sessions.
     pub sid_key: SidKey,
     /// The peers whose `X-Forwarded-For` is believed.
@@ -33,7 +34,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Returns the settings of production, but for a key that other replicas do not have.
+    /// Returns the settings of production, but for a gateway that is alone.
     fn default() -> Self {
         Self {
             paths: vec![("/socket.io/".to_owned(), connection::Layer::SocketIo)],
@@ -46,7 +47,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             max_head: 16 * 1024,
             max_connections: 100_000,
-            replica: "local".to_owned(),
+            peers: Peers::new("local", 0),
             sid_key: SidKey::generate(),
             trusted_proxies: vec![Network::LOOPBACK_V4, Network::LOOPBACK_V6],
             pages: Pages::default(),

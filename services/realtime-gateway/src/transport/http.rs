@@ -19,8 +19,8 @@ use socketio_protocol::{
 };
 
 use super::{
-    Application, Handshake, polling,
-    server::Shared,
+    Application, Handshake, forward, polling,
+    server::{Place, Shared},
     upgrade::{self, Upgrade},
 };
 
@@ -81,10 +81,15 @@ async fn engine<A: Application>(
         }
         (Transport::Polling, None) => Err(QueryError::BadHandshakeMethod),
         (Transport::Polling, Some(sid)) => {
-            let connection = server.find(&sid)?;
-            match *request.method() {
-                Method::GET => polling::get(connection).await,
-                Method::POST => polling::post(connection, request).await,
+            let place = server.find(&sid)?;
+            match (request.method(), place) {
+                (&Method::GET, Place::Here(connection)) => polling::get(connection).await,
+                (&Method::POST, Place::Here(connection)) => {
+                    polling::post(connection, request).await
+                }
+                (&Method::GET | &Method::POST, Place::At(replica)) => {
+                    forward::request(server, replica, request).await
+                }
                 _ => Err(QueryError::BadRequest),
             }
         }
@@ -96,7 +101,10 @@ async fn engine<A: Application>(
                     let handshake = handshake(server, peer, upgrade.headers(), transport);
                     Ok(upgrade::open(server, config, handshake, upgrade))
                 }
-                Some(sid) => Ok(upgrade::probe(server.find(&sid)?, upgrade)),
+                Some(sid) => match server.find(&sid)? {
+                    Place::Here(connection) => Ok(upgrade::probe(connection, upgrade)),
+                    Place::At(replica) => forward::upgrade(server, replica, upgrade).await,
+                },
             }
         }
     }
@@ -241,10 +249,15 @@ pub(super) fn plain(body: Bytes) -> Answer {
 }
 
 fn with_type(code: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    answer(code, Some(HeaderValue::from_static(content_type)), body)
+}
+
+/// Answers with `body`.
+pub(super) fn answer(code: StatusCode, content_type: Option<HeaderValue>, body: Bytes) -> Answer {
     let mut answer = status(code);
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(content_type) = content_type {
+        answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
     *answer.body_mut() = Full::new(body);
     answer
 }

@@ -7,10 +7,12 @@
 //! From the wire upwards: `server` accepts, `http` tells requests apart, `polling` and `upgrade`
 //! answer them, `websocket` is the task of a WebSocket. All of them drive a `connection`, which
 //! holds an `outbox` for the client and an `inbox` for the application; `worker` empties the latter.
+//! What belongs to another gateway goes there by `forward`, and comes in there like any client.
 
 mod application;
 mod config;
 mod connection;
+mod forward;
 mod http;
 mod inbox;
 mod outbox;
@@ -19,6 +21,8 @@ mod polling;
 mod server;
 mod sid;
 mod socket;
+mod stream;
+mod tunnel;
 mod upgrade;
 mod websocket;
 mod worker;

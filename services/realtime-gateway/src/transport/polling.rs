@@ -17,7 +17,7 @@ use socketio_protocol::{
 use tokio::time::{sleep_until, timeout};
 
 use super::{
-    Application, Handshake,
+    Application, Handshake, Link, Reason,
     connection::{Connection, now},
     http::{Answer, plain, status, turned_away},
     server::Shared,
@@ -49,7 +49,7 @@ pub(super) async fn get<A: Application>(
     };
     let body = poll_fn(|cx| connection.poll_get(cx)).await;
     guard.disarm();
-    Ok(plain(body))
+    Ok(of(connection, plain(body)))
 }
 
 /// Takes packets, and answers when the application has caught up with them.
@@ -80,7 +80,24 @@ pub(super) async fn post<A: Application>(
 
     connection.with(|protocol, sink| protocol.end_post(&body, now(), sink))?;
     poll_fn(|cx| connection.poll_room(cx)).await;
-    Ok(plain(Bytes::from_static(b"ok")))
+    Ok(of(connection, plain(Bytes::from_static(b"ok"))))
+}
+
+/// The session that an answer belongs to.
+#[derive(Clone)]
+pub(super) struct Of(Arc<dyn Link>);
+
+impl Of {
+    /// Hears that the answer did not arrive. Nobody knows what the client has seen: the session is
+    /// over.
+    pub(super) fn lost(self) {
+        self.0.close(Reason::TransportClosed);
+    }
+}
+
+fn of<A: Application>(connection: Arc<Connection<A>>, mut answer: Answer) -> Answer {
+    answer.extensions_mut().insert(Of(connection));
+    answer
 }
 
 /// Tells the connection of the time while no WebSocket does.

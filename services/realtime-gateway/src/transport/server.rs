@@ -1,7 +1,9 @@
 //! The port that clients connect to: who is let in, who is there, and how all are sent away.
 
 use std::{
-    net::SocketAddr,
+    convert::Infallible,
+    iter::repeat_with,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -16,10 +18,14 @@ use parking_lot::Mutex;
 use socketio_protocol::{connection as protocol, engine::QueryError};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::{Application, Config, connection::Connection, http, sid::SessionKey};
+use super::{
+    Application, Config, connection::Connection, http, polling::Of, sid::SessionKey, stream::Stream,
+};
+use crate::peers::PeerStream;
 
 /// Parts of the table of connections, each with a lock of its own.
 const N_SHARDS: usize = 16;
@@ -36,6 +42,9 @@ pub(super) struct Shared<A: Application> {
     n_connections: AtomicUsize,
     /// TCP connections that have not become a WebSocket.
     n_http: AtomicUsize,
+    /// Clients of other gateways' sessions, by WebSocket; each ends with a permit.
+    pub(super) n_tunnels: AtomicUsize,
+    pub(super) tunnel_ends: Semaphore,
     last_number: AtomicU64,
     is_refusing: AtomicBool,
 }
@@ -58,6 +67,8 @@ impl<A: Application> Server<A> {
             connections: Default::default(),
             n_connections: AtomicUsize::new(0),
             n_http: AtomicUsize::new(0),
+            n_tunnels: AtomicUsize::new(0),
+            tunnel_ends: Semaphore::new(0),
             last_number: AtomicU64::new(0),
             is_refusing: AtomicBool::new(false),
         }))
@@ -81,6 +92,14 @@ impl<A: Application> Server<A> {
         }
     }
 
+    /// Serves what other gateways pass on, for as long as the future is polled.
+    pub async fn serve_peers(&self) {
+        loop {
+            let stream = self.0.config.peers.accept().await;
+            self.0.accept_peer(stream);
+        }
+    }
+
     /// Sends all clients away so that they come back elsewhere, and returns when none is left.
     ///
     /// No connection is opened any more. At least `per_second` are closed, more when it would take
@@ -91,8 +110,11 @@ impl<A: Application> Server<A> {
         const STEPS_PER_SECOND: u32 = 20;
 
         self.0.is_refusing.store(true, Ordering::Relaxed);
-        let (busy, mut all): (Vec<_>, Vec<_>) = self.0.connections().partition(is_busy);
-        all.extend(busy);
+        let (busy, idle): (Vec<_>, Vec<_>) = self.0.connections().partition(is_busy);
+        let n_tunnels = self.0.n_tunnels.load(Ordering::Relaxed);
+        let connections = idle.into_iter().chain(busy).map(Leaving::Connection);
+        let tunnels = repeat_with(|| Leaving::Tunnel).take(n_tunnels);
+        let all: Vec<_> = tunnels.chain(connections).collect();
         let n_steps = (within.as_secs() * u64::from(STEPS_PER_SECOND)).max(1);
         let n_per_step = (all.len() as u64)
             .div_ceil(n_steps)
@@ -104,11 +126,19 @@ impl<A: Application> Server<A> {
         steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for step in all.chunks(n_per_step) {
             steps.tick().await;
-            for connection in step.iter().filter_map(Weak::upgrade) {
-                connection.drain();
+            for leaving in step {
+                match leaving {
+                    Leaving::Tunnel => self.0.tunnel_ends.add_permits(1),
+                    Leaving::Connection(connection) => {
+                        connection
+                            .upgrade()
+                            .inspect(|connection| connection.drain());
+                    }
+                }
             }
         }
-        while self.n_connections() != 0 {
+        self.0.tunnel_ends.close();
+        while self.n_connections() != 0 || self.0.n_tunnels.load(Ordering::Relaxed) != 0 {
             steps.tick().await;
         }
     }
@@ -134,8 +164,31 @@ impl<A: Application> Shared<A> {
             return;
         };
         tokio::spawn(async move {
-            if let Err(error) = slot.serve(stream, peer).await {
-                tracing::debug!(error = &*error, "request not served");
+            // A socket that cannot be set up is one that is gone.
+            let is_set_up = stream.set_nodelay(true).is_ok();
+            if is_set_up && let (Err(error), _) = slot.serve(Stream::Tcp(stream), peer.ip()).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "request not served"
+                );
+            }
+        });
+    }
+
+    /// Serves the request that another gateway passes on over `stream`.
+    fn accept_peer(self: &Arc<Self>, stream: PeerStream) {
+        let Some(slot) = Slot::take(self) else {
+            return;
+        };
+        tokio::spawn(async move {
+            // What the address matters for was done when the session began.
+            let nowhere = Ipv4Addr::UNSPECIFIED.into();
+            let (served, answered) = slot.serve(Stream::Peer(stream), nowhere).await;
+            // The other gateway ends the stream when it has the whole answer, and breaks it else.
+            if served.is_err()
+                && let Some(session) = answered
+            {
+                session.lost();
             }
         });
     }
@@ -155,19 +208,18 @@ impl<A: Application> Shared<A> {
             && self.n_connections.load(Ordering::Relaxed) < self.config.max_connections
     }
 
-    /// Returns the connection that `sid` names.
-    ///
-    /// The one place that knows of other replicas: their connections are out of reach.
-    pub(super) fn find(&self, sid: &str) -> Result<Arc<Connection<A>>, QueryError> {
-        match self.config.sid_key.open(sid) {
-            Some((replica, key)) if replica == self.config.replica => self
-                .shard(key)
-                .lock()
-                .get(&key)
-                .cloned()
-                .ok_or(QueryError::UnknownSid),
-            Some(_) | None => Err(QueryError::UnknownSid),
+    /// Returns where the session is that `sid` names.
+    pub(super) fn find<'a>(&self, sid: &'a str) -> Result<Place<'a, A>, QueryError> {
+        let (replica, key) = self
+            .config
+            .sid_key
+            .open(sid)
+            .ok_or(QueryError::UnknownSid)?;
+        if replica != self.config.peers.name() {
+            return Ok(Place::At(replica));
         }
+        let here = self.shard(key).lock().get(&key).cloned();
+        here.map(Place::Here).ok_or(QueryError::UnknownSid)
     }
 
     pub(super) fn remember(&self, connection: &Arc<Connection<A>>) {
@@ -184,7 +236,7 @@ impl<A: Application> Shared<A> {
 
     /// Returns the id under which the client of a session names it.
     pub(super) fn sid(&self, key: SessionKey) -> String {
-        self.config.sid_key.seal(&self.config.replica, key)
+        self.config.sid_key.seal(self.config.peers.name(), key)
     }
 
     pub(super) fn next_number(&self) -> u64 {
@@ -206,39 +258,63 @@ impl<A: Application> Shared<A> {
     }
 }
 
+/// A client that is to be sent away.
+enum Leaving<A: Application> {
+    Connection(Weak<Connection<A>>),
+    /// One whose session is elsewhere; any.
+    Tunnel,
+}
+
 fn is_busy<A: Application>(connection: &Weak<Connection<A>>) -> bool {
     connection
         .upgrade()
         .is_some_and(|connection| connection.is_busy())
 }
 
+/// Where a session is.
+pub(super) enum Place<'a, A: Application> {
+    Here(Arc<Connection<A>>),
+    /// At another replica.
+    At(&'a str),
+}
+
 /// The place of one TCP connection among those that are allowed.
-struct Slot<A: Application>(Arc<Shared<A>>);
+pub(super) struct Slot<A: Application>(Arc<Shared<A>>);
 
 impl<A: Application> Slot<A> {
-    fn take(server: &Arc<Shared<A>>) -> Option<Self> {
+    pub(super) const fn server(&self) -> &Arc<Shared<A>> {
+        &self.0
+    }
+
+    pub(super) fn take(server: &Arc<Shared<A>>) -> Option<Self> {
         let n_http = server.n_http.fetch_add(1, Ordering::Relaxed);
         let slot = Self(Arc::clone(server));
         let n_connections = server.n_connections.load(Ordering::Relaxed);
         (n_http + n_connections < server.config.max_connections).then_some(slot)
     }
 
-    async fn serve(
-        self,
-        stream: TcpStream,
-        peer: SocketAddr,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        stream.set_nodelay(true)?;
+    /// Serves the requests that come over `stream` from `peer`. Returns the session to which the
+    /// last answer belonged, if it did to one.
+    async fn serve(&self, stream: Stream, peer: IpAddr) -> (hyper::Result<()>, Option<Of>) {
         let server = &self.0;
-        let service = service_fn(|request| http::handle(Arc::clone(server), peer.ip(), request));
-        http1::Builder::new()
+        let last = Mutex::new(None);
+        let service = service_fn(|request| {
+            let answer = http::handle(Arc::clone(server), peer, request);
+            let last = &last;
+            async move {
+                let mut answer = answer.await?;
+                *last.lock() = answer.extensions_mut().remove::<Of>();
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(server.config.request_timeout)
             .max_header_size(server.config.max_head)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
-            .await?;
-        Ok(())
+            .await;
+        (served, last.into_inner())
     }
 }
 

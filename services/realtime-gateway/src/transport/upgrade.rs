@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Method, Request, StatusCode,
+    HeaderMap, Method, Request, StatusCode, Uri,
     header::{
         CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
         UPGRADE,
@@ -16,13 +16,13 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use socketio_protocol::{connection as protocol, engine::QueryError, ws};
-use tokio::net::TcpStream;
 
 use super::{
     Application, Class, Handshake,
     connection::Connection,
     http::{Answer, status, turned_away},
     server::Shared,
+    stream::Stream,
     websocket::{self, Role},
 };
 
@@ -66,8 +66,16 @@ impl Upgrade {
         self.request.headers()
     }
 
+    /// Returns the target of the request.
+    pub(super) fn uri(&self) -> &Uri {
+        self.request.uri()
+    }
+
     /// Answers the request; `then` gets the stream, and what was read of it, or `None`.
-    fn accept(self, then: impl FnOnce(Option<(TcpStream, &[u8])>) + Send + 'static) -> Answer {
+    pub(super) fn accept(
+        self,
+        then: impl FnOnce(Option<(Stream, &[u8])>) + Send + 'static,
+    ) -> Answer {
         let on_upgrade = hyper::upgrade::on(self.request);
         tokio::spawn(async move {
             match stream(on_upgrade).await {
@@ -133,6 +141,6 @@ pub(super) fn probe<A: Application>(connection: Arc<Connection<A>>, upgrade: Upg
 }
 
 /// Waits until the answer is written, and takes the stream out.
-async fn stream(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<TcpStream>>> {
+pub(super) async fn stream(on_upgrade: OnUpgrade) -> Option<Parts<TokioIo<Stream>>> {
     on_upgrade.await.ok()?.downcast().ok()
 }

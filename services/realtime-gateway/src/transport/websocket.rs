@@ -18,13 +18,13 @@ use socketio_protocol::{
 };
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
 use super::{
     Application, Reason,
     connection::{Connection, ProbeOrder, State, now},
+    stream::Stream,
 };
 
 /// The most pings and pongs of the WebSocket protocol between two ticks.
@@ -36,7 +36,7 @@ const READ_BUFFER: usize = 32 * 1024;
 
 thread_local! {
     /// Shared by all connections of a thread: what is read is used before the next is polled.
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
+    pub(super) static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
 }
 
 /// What a WebSocket is to its connection.
@@ -60,7 +60,7 @@ enum Phase {
 
 struct WebSocket<A: Application> {
     connection: Arc<Connection<A>>,
-    stream: TcpStream,
+    stream: Stream,
     decoder: Decoder,
     /// Control frames, written between two frames of the outbox.
     control: Vec<u8>,
@@ -76,7 +76,7 @@ struct WebSocket<A: Application> {
 /// Serves `stream` until it is closed. `early` is what was read of it already.
 pub(super) fn serve<A: Application>(
     connection: Arc<Connection<A>>,
-    stream: TcpStream,
+    stream: Stream,
     early: &[u8],
     role: Role,
 ) -> impl Future<Output = ()> + Send + use<A> {
@@ -103,7 +103,7 @@ pub(super) fn serve<A: Application>(
 }
 
 /// Closes a WebSocket that nobody serves.
-pub(super) async fn turn_away(mut stream: TcpStream) {
+pub(super) async fn turn_away(mut stream: Stream) {
     let close = async {
         stream
             .write_all(&ws::close_frame(CloseCode::POLICY_VIOLATION))

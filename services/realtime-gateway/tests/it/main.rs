@@ -10,6 +10,8 @@ mod chat_delivery;
 mod chat_messages;
 mod chat_rooms;
 mod demo;
+mod peers_nats;
 mod transport;
+mod transport_affinity;
 mod transport_polling;
 mod transport_websocket;

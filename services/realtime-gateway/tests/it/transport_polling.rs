@@ -1,6 +1,6 @@
 //! Long-polling over real sockets: requests, refusals, order, limits.
 
-use realtime_gateway::transport::{Config, Reason, SidKey};
+use realtime_gateway::transport::Reason;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -249,30 +249,6 @@ async fn an_id_that_was_tampered_with_names_nothing() {
         world.server.n_connections(),
         1,
         "the session itself is unharmed"
-    );
-}
-
-#[tokio::test]
-async fn a_session_of_another_replica_is_unknown_here() {
-    let replica = |name: &str| Config {
-        replica: name.to_owned(),
-        sid_key: SidKey::new(b"deployment"),
-        ..Config::default()
-    };
-    let (there, here) = (
-        World::with(replica("b")).await,
-        World::with(replica("a")).await,
-    );
-    let query = there.polling_handshake().await;
-
-    let answer = here.get(&query).await;
-
-    assert_eq!(
-        answer,
-        (
-            400,
-            r#"{"code":1,"message":"Session ID unknown"}"#.to_owned()
-        )
     );
 }
 

@@ -20,6 +20,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use realtime_gateway::{
     config::Config,
     nats::{InterestConnection, NatsPublisher},
+    peers::Peers,
     ports::Interest as _,
     wiring::{self, Ports, Serving},
 };
@@ -107,6 +108,7 @@ impl World {
             requests: Arc::new(store::ToStore(Arc::clone(&self.store))),
             publisher: Arc::new(publisher),
             interest: Arc::new(InterestConnection::new(servers, "test".to_owned())),
+            peers: Peers::new("test", 0),
         };
         let interest = Arc::clone(&ports.interest);
         let serving = wiring::serve(&service, &config, ports).await.unwrap();

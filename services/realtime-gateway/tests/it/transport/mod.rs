@@ -1,5 +1,7 @@
 //! A server with a small application, and clients that send what they are told, right or wrong.
 
+pub(crate) mod deployment;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
