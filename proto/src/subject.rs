@@ -22,6 +22,7 @@ pub const RPC_ALL: &str = "chat.v1.rpc.>";
 )]
 pub enum Rpc {
     OpenSession,
+    ResumeSession,
     GetConversation,
     Heads,
     Append,
@@ -41,8 +42,9 @@ pub enum Rpc {
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::OpenSession,
+        Self::ResumeSession,
         Self::GetConversation,
         Self::Heads,
         Self::Append,
@@ -65,6 +67,7 @@ impl Rpc {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenSession => "users.open",
+            Self::ResumeSession => "users.resume",
             Self::GetConversation => "conversations.get",
             Self::Heads => "conversations.heads",
             Self::Append => "messages.append",

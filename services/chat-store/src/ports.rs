@@ -158,6 +158,27 @@ pub struct Delivery {
 /// The position of a conversation.
 pub type Head = (ConversationId, Seq);
 
+/// The position of one of a user's own conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct OwnHead {
+    pub conversation: ConversationId,
+    pub last_seq: Seq,
+    /// When it last got a message, or was made.
+    pub changed_at: Timestamp,
+}
+
+/// What somebody did with messages of a conversation, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Marked {
+    pub conversation: ConversationId,
+    pub receipt: Receipt,
+    /// Who did.
+    pub user: UserId,
+    pub received: Received,
+}
+
 /// Everything durable but the journal.
 pub trait Store: Send + Sync {
     /// Writes a user, unless a newer `version` is there.
@@ -229,13 +250,35 @@ pub trait Store: Send + Sync {
     fn list_heads<'a>(&'a self, app: &'a AppId, ids: &'a [ConversationId])
     -> Answer<'a, Vec<Head>>;
 
-    /// Returns the positions of the user's conversations that changed last.
+    /// Returns the positions of the user's conversations that changed last, newest first.
     fn list_own_heads<'a>(
         &'a self,
         app: &'a AppId,
         user: &'a UserId,
         limit: u32,
-    ) -> Answer<'a, Vec<Head>>;
+    ) -> Answer<'a, Vec<OwnHead>>;
+
+    /// Returns the positions of those of the conversations that are the user's.
+    fn find_own_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<OwnHead>>;
+
+    /// Returns the place of the last message of each conversation that was made at `at` or before.
+    fn list_places<'a>(&'a self, ids: &'a [ConversationId], at: Timestamp)
+    -> Answer<'a, Vec<Head>>;
+
+    /// Returns what was received and read in conversations since a moment, among the newest `depth`
+    /// messages of each and of at most `limit` messages.
+    fn list_marked<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        since: Timestamp,
+        depth: u32,
+        limit: u32,
+    ) -> Answer<'a, Vec<Marked>>;
 
     /// Returns how many messages the user has not read; `None` if it takes no part.
     fn find_unread<'a>(

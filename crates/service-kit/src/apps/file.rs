@@ -80,6 +80,7 @@ struct PolicyEntry {
     max_content_chars: Option<usize>,
     history_order: Option<HistoryOrder>,
     time_window: Option<TimeWindow>,
+    recovery: Option<bool>,
     #[serde(default)]
     calls: CallsEntry,
 }
@@ -222,6 +223,7 @@ impl Reader<'_> {
             max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
             history_order: entry.history_order.unwrap_or(history_order),
             time_window: entry.time_window,
+            recovery: entry.recovery.unwrap_or(dialect != Dialect::Clinic),
             calls: self.calls(place, &entry.calls)?,
         })
     }

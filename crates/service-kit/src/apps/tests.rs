@@ -42,6 +42,7 @@ fn an_app_needs_little() {
             max_content_chars: 4000,
             history_order: HistoryOrder::NewestFirst,
             time_window: None,
+            recovery: true,
             calls: CallPolicy::default(),
         }
     );

@@ -13,6 +13,7 @@ mod open_conversation;
 mod open_session;
 mod put_directory;
 mod receive_messages;
+mod resume_session;
 mod sweep_outbox;
 mod window;
 
@@ -28,6 +29,7 @@ use calls::Calls;
 pub use ice_servers::{IceServers, Relay, RelayCredentials};
 pub use list_messages::Synced;
 pub use open_session::Opened;
+pub use resume_session::{Resumed, Stood};
 pub use sweep_outbox::sweep_outbox;
 
 use crate::ports::{Events, Journal, Store};

@@ -5,6 +5,7 @@
 mod calls;
 mod notifier;
 mod publisher;
+mod resume;
 mod rpc;
 mod serve;
 

@@ -12,7 +12,7 @@ use chat_domain::{
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
 
-use super::calls;
+use super::{calls, resume};
 use crate::{
     app::{App, Caller, Member, NewMessage, Stored, Target},
     ports::{Head, Key, Origin},
@@ -31,6 +31,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
     let calls = app.calls();
     Ok(match request {
         Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
+        Rpc::ResumeSession => reply(Ok(resume::session(app, decode(payload)?).await?)),
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
         Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
         Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
@@ -68,12 +69,8 @@ async fn open_session(
 ) -> Result<v1::OpenSessionReply, ChatError> {
     let user = user(request.user)?;
     let epoch = app.epoch().await?;
-    let opened = app.open_session(&AppId::new(&request.app)?, user).await?;
-    Ok(v1::OpenSessionReply {
-        heads: wire_heads(opened.heads),
-        complete: opened.complete,
-        epoch,
-    })
+    let opened = app.open_session(&AppId::new(&request.app)?, &user).await?;
+    Ok(resume::opened(&opened, epoch))
 }
 
 async fn get_conversation(
@@ -261,7 +258,7 @@ async fn receive(app: &App, request: v1::ReceiveRequest) -> Result<v1::ReceiveRe
     })
 }
 
-fn user(user: Option<v1::User>) -> Result<User, ChatError> {
+pub(super) fn user(user: Option<v1::User>) -> Result<User, ChatError> {
     user.ok_or(ChatError::Malformed("user"))?
         .try_into()
         .map_err(refuse)
@@ -273,6 +270,7 @@ fn wire_heads(heads: Vec<Head>) -> Vec<v1::Head> {
         .map(|(id, last_seq)| v1::Head {
             conversation_id: id.to_wire(),
             last_seq: last_seq.0,
+            changed_at_ms: 0,
         })
         .collect()
 }

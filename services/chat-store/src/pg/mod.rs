@@ -12,12 +12,13 @@ mod journal;
 mod messages;
 mod outbox;
 mod receipts;
+mod resume;
 
 use std::time::Duration;
 
 use chat_domain::{
     AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId,
-    SubjectId, User, UserId,
+    SubjectId, Timestamp, User, UserId,
 };
 use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
@@ -27,8 +28,8 @@ use sqlx::{
 };
 
 use crate::ports::{
-    Answer, Delivery, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId,
-    Received, Slice, Store, Written,
+    Answer, Delivery, Due, Entry, Head, Journal, JournalError, Marked, NewConversation, Outbox,
+    OutboxId, OwnHead, Received, Slice, Store, Written,
 };
 use error::PgError;
 
@@ -269,8 +270,35 @@ impl Store for Pg {
         app: &'a AppId,
         user: &'a UserId,
         limit: u32,
+    ) -> Answer<'a, Vec<OwnHead>> {
+        answer(resume::list_own_heads(&self.pool, app, user, limit))
+    }
+
+    fn find_own_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<OwnHead>> {
+        answer(resume::find_own_heads(&self.pool, app, user, ids))
+    }
+
+    fn list_places<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        at: Timestamp,
     ) -> Answer<'a, Vec<Head>> {
-        answer(conversations::list_own_heads(&self.pool, app, user, limit))
+        answer(resume::list_places(&self.pool, ids, at))
+    }
+
+    fn list_marked<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        since: Timestamp,
+        depth: u32,
+        limit: u32,
+    ) -> Answer<'a, Vec<Marked>> {
+        answer(resume::list_marked(&self.pool, ids, since, (depth, limit)))
     }
 
     fn find_unread<'a>(

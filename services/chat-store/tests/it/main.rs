@@ -23,5 +23,6 @@ mod http_site;
 mod outbox;
 mod plans;
 mod receipts;
+mod resume;
 mod rpc;
 mod world;

@@ -163,7 +163,7 @@ impl Delivery {
     ) {
         for socket in self.registry.sockets(user).iter() {
             if hears(socket) {
-                socket.send(frame, class);
+                wire::send(socket, frame, class);
             }
         }
     }

@@ -8,6 +8,7 @@ mod chat;
 mod chat_connect;
 mod chat_delivery;
 mod chat_messages;
+mod chat_recovery;
 mod chat_rooms;
 mod demo;
 mod peers_nats;

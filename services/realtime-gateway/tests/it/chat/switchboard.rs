@@ -199,6 +199,7 @@ impl FakeStore {
             }
             Rpc::GatewayAlive => encode(&v1::GatewayAliveReply {}),
             Rpc::OpenSession
+            | Rpc::ResumeSession
             | Rpc::GetConversation
             | Rpc::Heads
             | Rpc::Append
