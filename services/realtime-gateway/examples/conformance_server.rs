@@ -12,7 +12,6 @@ use std::{
 use clap::Parser;
 use realtime_gateway::transport::{
     Accepted, Application, Class, Config, ConnectRequest, Event, Reason, Refused, Server, Socket,
-    SocketId,
 };
 use socketio_protocol::{
     Frame,
@@ -85,11 +84,7 @@ impl Application for Echo {
             .as_deref()
             .map_or("{}", |auth| auth.get())
             .into();
-        Ok(Accepted {
-            session,
-            id: SocketId::random(),
-            pid: None,
-        })
+        Ok(Accepted { session, pid: None })
     }
 
     fn connected(&self, socket: &Socket<Auth>) {

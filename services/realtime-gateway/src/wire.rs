@@ -6,10 +6,7 @@ use chat_domain::Dialect;
 use dialects::ServerEvent;
 use socketio_protocol::{Frame, packet};
 
-use crate::{
-    session::ChatSocket,
-    transport::{Class, Sent},
-};
+use crate::session::ChatSocket;
 
 /// The namespace of the dialects that this release serves.
 pub(crate) const NAMESPACE: &str = "/chat";
@@ -30,14 +27,9 @@ pub(crate) fn frame(event: &ServerEvent) -> Frame {
     Frame::text(&packet)
 }
 
-/// Queues an event for a client.
-pub(crate) fn send(socket: &ChatSocket, event: &Frame, class: Class) -> Sent {
-    socket.session().send(socket, event, class)
-}
-
 /// Answers a client's event: as an event and, when the client asked, as the acknowledgement.
 pub(crate) fn reply(socket: &ChatSocket, ack: Option<u64>, event: &ServerEvent) {
-    send(socket, &frame(event), Class::Message);
+    socket.emit(event.name, &[&event.json]);
     acknowledge(socket, ack, event);
 }
 

@@ -11,7 +11,6 @@ mod connect;
 mod conversations;
 mod membership;
 mod messages;
-mod recover;
 mod tokens;
 mod typing;
 
@@ -36,7 +35,7 @@ use crate::{
     metrics::Metric,
     ports::Interest,
     registry::Registry,
-    session::{ChatSocket, ExpiryQueue, Origin, RecoveryKey, Session},
+    session::{ChatSocket, ExpiryQueue, Origin, Session},
     store::Store,
     transport::{Accepted, Application, ConnectRequest, Event, Reason, Refused},
     wire,
@@ -57,7 +56,6 @@ pub struct Parts {
     pub replica: u64,
     /// Runs what outlives a call.
     pub tasks: TaskTracker,
-    pub recovery: Arc<RecoveryKey>,
 }
 
 /// The chat.

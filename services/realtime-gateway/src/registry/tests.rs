@@ -1,7 +1,5 @@
 //! Tests of the registry with an interest that only takes notes.
 
-use std::task::{Context, Poll};
-
 use chat_domain::Role;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use service_kit::{apps::Apps, auth::Principal};
@@ -11,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     ports::Unconfirmed,
-    session::{Entrance, Places, Session},
+    session::Session,
     transport::{Class, Link, Reason, Sent, Socket, SocketId},
 };
 
@@ -37,14 +35,6 @@ impl Interest for Notes {
 struct Deaf;
 
 impl Link for Deaf {
-    fn is_open(&self, _socket: u64) -> bool {
-        false
-    }
-
-    fn poll_drained(&self, _cx: &Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-
     fn send(&self, _socket: u64, _frames: &[Frame], _class: Class) -> Sent {
         Sent::Closed
     }
@@ -89,18 +79,14 @@ impl Fixture {
             expires_at: Timestamp(0),
             token_id: None,
         };
-        let entrance = Entrance {
-            enrolment: self.registry.enrol(user.clone()),
-            greeting: Vec::new(),
-        };
-        let session = Session::new(principal, entrance, Places::default(), None);
+        let session = Session::new(principal, self.registry.enrol(user.clone()));
         let id = SocketId::new([0; 15]);
         Socket::new(number, id, "/chat".into(), Arc::new(Deaf), session)
     }
 
     fn attach(&self, socket: &ChatSocket) -> Option<ChatSocket> {
-        let entrance = socket.session().take_entrance()?;
-        self.registry.attach(entrance.enrolment, socket.clone())
+        let enrolment = socket.session().take_enrolment()?;
+        self.registry.attach(enrolment, socket.clone())
     }
 
     fn notes(&self) -> Vec<String> {

@@ -27,7 +27,6 @@ mod upgrade;
 mod websocket;
 mod worker;
 
-pub(crate) use self::sid::random;
 pub use self::{
     application::{
         Accepted, AfterRefusal, Application, Args, Class, ConnectRequest, Event, Handshake, Reason,
