@@ -37,8 +37,10 @@ use crate::{
     wire,
 };
 
-/// How long a signal waits for one before it, or for the device to be told of the call.
-const HOLD: Duration = Duration::from_secs(2);
+/// How long a signal waits for one before it, or for the device to be told of the call: so many
+/// times so long. After a pause of the whole process only one of them is over at once, and what
+/// arrived meanwhile is read before the last one is.
+const HOLDS: (u8, Duration) = (4, Duration::from_millis(500));
 /// How many devices may have signals waiting.
 const MAX_WAITING: usize = 100_000;
 /// How many of them are looked at at once.
@@ -50,7 +52,8 @@ pub struct Calls {
     store: Store,
     publisher: Arc<dyn Publisher>,
     gateway: GatewayId,
-    waiting: DelayLine<(ChatSocket, CallId)>,
+    /// With the times that are left.
+    waiting: DelayLine<(ChatSocket, CallId, u8)>,
     presence: Presence,
 }
 
@@ -74,7 +77,7 @@ impl Calls {
             store,
             publisher,
             gateway: GatewayId(replica),
-            waiting: DelayLine::new(HOLD, MAX_WAITING),
+            waiting: DelayLine::new(HOLDS.1, MAX_WAITING),
             presence: Presence::new(),
         }
     }
@@ -143,7 +146,7 @@ impl Calls {
         let passed = device.fence().signals(handed.call, handed.first, frames);
         send(socket, &passed.frames);
         if passed.waits {
-            self.waiting.push((socket.clone(), handed.call));
+            self.waiting.push((socket.clone(), handed.call, HOLDS.0));
         }
         metrics::counter!(Metric::SignalsDropped.name()).increment(passed.n_dropped as u64);
         Ok(())
@@ -172,7 +175,10 @@ impl Calls {
     /// Lets signals pass that wait for something that does not come. Runs until dropped.
     async fn release(&self) {
         loop {
-            for (socket, call) in self.waiting.due(BATCH).await {
+            for (socket, call, n_left) in self.waiting.due(BATCH).await {
+                if 1 < n_left && self.waiting.push((socket.clone(), call, n_left - 1)) {
+                    continue;
+                }
                 let mut device = socket.session().device().lock();
                 send(&socket, &device.fence().release(call));
             }
