@@ -14,20 +14,15 @@ pub const STORE_QUEUE: &str = "chat-store";
 /// Everything that is asked of chat-stores.
 pub const RPC_ALL: &str = "chat.v1.rpc.>";
 
-/// The stream that keeps what other services are told.
-pub const OUT_STREAM: &str = "CHAT_OUT";
-
-/// Everything that other services are told.
-pub const OUT_ALL: &str = "chat.v1.out.>";
-
 /// What can be asked of a chat-store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
     missing_docs,
-    reason = "each is described at its message in rpc.proto, calls.proto or presence.proto"
+    reason = "each is described at its message in rpc.proto or calls.proto"
 )]
 pub enum Rpc {
     OpenSession,
+    ResumeSession,
     GetConversation,
     Heads,
     Append,
@@ -43,13 +38,13 @@ pub enum Rpc {
     DeviceBack,
     CallsTold,
     GatewayAlive,
-    SetStatus,
 }
 
 impl Rpc {
     /// Every request there is.
     pub const ALL: [Self; 17] = [
         Self::OpenSession,
+        Self::ResumeSession,
         Self::GetConversation,
         Self::Heads,
         Self::Append,
@@ -65,7 +60,6 @@ impl Rpc {
         Self::DeviceBack,
         Self::CallsTold,
         Self::GatewayAlive,
-        Self::SetStatus,
     ];
 
     /// Returns `<entity>.<verb>`, which is also the name in metrics.
@@ -73,6 +67,7 @@ impl Rpc {
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenSession => "users.open",
+            Self::ResumeSession => "users.resume",
             Self::GetConversation => "conversations.get",
             Self::Heads => "conversations.heads",
             Self::Append => "messages.append",
@@ -84,11 +79,10 @@ impl Rpc {
             Self::RejectCall => "calls.reject",
             Self::EndCall => "calls.end",
             Self::Signal => "calls.signal",
-            Self::DeviceGone => "devices.gone",
-            Self::DeviceBack => "devices.back",
+            Self::DeviceGone => "calls.gone",
+            Self::DeviceBack => "calls.back",
             Self::CallsTold => "calls.told",
-            Self::GatewayAlive => "gateways.alive",
-            Self::SetStatus => "users.set_status",
+            Self::GatewayAlive => "calls.alive",
         }
     }
 }
@@ -178,12 +172,6 @@ pub fn is_gateway_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
-/// Builds the subject of an event of an app for other services. Names of apps are made for it.
-#[must_use]
-pub fn out(app: &AppId, event: &str) -> String {
-    format!("chat.v1.out.{app}.{event}")
 }
 
 /// Builds the text under which a conversation's requests are spread.

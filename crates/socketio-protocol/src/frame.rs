@@ -27,6 +27,27 @@ impl Frame {
         Self(ws::frame(OpCode::Binary, attachment))
     }
 
+    /// Returns the event of this frame with one more argument behind the others: a string.
+    ///
+    /// `text` needs no escaping in JSON. A frame that is no event stays what it is.
+    #[must_use]
+    pub fn with_argument(&self, text: &str) -> Self {
+        let packet = std::str::from_utf8(self.packet()).ok();
+        match packet.and_then(|packet| packet.strip_suffix(']')) {
+            Some(head) if !self.is_binary() => {
+                let len = head.len() + text.len() + 4;
+                let (header, n) = ws::header(OpCode::Text, len);
+                let mut bytes = Vec::with_capacity(n + len);
+                bytes.extend(header.iter().take(n));
+                for part in [head, ",\"", text, "\"]"] {
+                    bytes.extend_from_slice(part.as_bytes());
+                }
+                Self(bytes.into())
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// Returns the WebSocket frame.
     #[must_use]
     pub const fn ws(&self) -> &Bytes {
@@ -109,6 +130,18 @@ mod tests {
 
             assert_eq!(Frame::binary(&attachment).packet(), attachment);
         }
+    }
+
+    #[test]
+    fn an_event_takes_one_more_argument() {
+        for (event, longer) in [
+            (r#"2["a"]"#, r#"2["a","x"]"#),
+            (r#"2/chat,["a",{"b":[]}]"#, r#"2/chat,["a",{"b":[]},"x"]"#),
+        ] {
+            assert_eq!(Frame::text(event).with_argument("x"), Frame::text(longer));
+        }
+        let attachment = Frame::binary(b"]");
+        assert_eq!(attachment.with_argument("x"), attachment);
     }
 
     #[test]

@@ -158,6 +158,27 @@ pub struct Delivery {
 /// The position of a conversation.
 pub type Head = (ConversationId, Seq);
 
+/// The position of one of a user's own conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct OwnHead {
+    pub conversation: ConversationId,
+    pub last_seq: Seq,
+    /// When it last got a message, or was made.
+    pub changed_at: Timestamp,
+}
+
+/// What somebody did with messages of a conversation, at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Marked {
+    pub conversation: ConversationId,
+    pub receipt: Receipt,
+    /// Who did.
+    pub user: UserId,
+    pub received: Received,
+}
+
 /// Everything durable but the journal.
 pub trait Store: Send + Sync {
     /// Writes a user, unless a newer `version` is there.
@@ -196,26 +217,6 @@ pub trait Store: Send + Sync {
         version: Option<i64>,
     ) -> Answer<'a, ()>;
 
-    /// Returns the name of a user, if it is known.
-    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>>;
-
-    /// Returns at most `limit` contacts of each user, who share a conversation with it: pairs of user
-    /// and contact.
-    fn list_contacts<'a>(
-        &'a self,
-        app: &'a AppId,
-        users: &'a [&'a UserId],
-        limit: u32,
-    ) -> Answer<'a, Vec<(UserId, UserId)>>;
-
-    /// Returns those of `users` who share a conversation with `user`.
-    fn contacts_among<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a UserId,
-        users: &'a [UserId],
-    ) -> Answer<'a, Vec<UserId>>;
-
     /// Returns a booking.
     fn find_booking<'a>(&'a self, app: &'a AppId, id: &'a SubjectId)
     -> Answer<'a, Option<Booking>>;
@@ -249,13 +250,35 @@ pub trait Store: Send + Sync {
     fn list_heads<'a>(&'a self, app: &'a AppId, ids: &'a [ConversationId])
     -> Answer<'a, Vec<Head>>;
 
-    /// Returns the positions of the user's conversations that changed last.
+    /// Returns the positions of the user's conversations that changed last, newest first.
     fn list_own_heads<'a>(
         &'a self,
         app: &'a AppId,
         user: &'a UserId,
         limit: u32,
-    ) -> Answer<'a, Vec<Head>>;
+    ) -> Answer<'a, Vec<OwnHead>>;
+
+    /// Returns the positions of those of the conversations that are the user's.
+    fn find_own_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<OwnHead>>;
+
+    /// Returns the place of the last message of each conversation that was made at `at` or before.
+    fn list_places<'a>(&'a self, ids: &'a [ConversationId], at: Timestamp)
+    -> Answer<'a, Vec<Head>>;
+
+    /// Returns what was received and read in conversations since a moment, among the newest `depth`
+    /// messages of each and of at most `limit` messages.
+    fn list_marked<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        since: Timestamp,
+        depth: u32,
+        limit: u32,
+    ) -> Answer<'a, Vec<Marked>>;
 
     /// Returns how many messages the user has not read; `None` if it takes no part.
     fn find_unread<'a>(
@@ -417,11 +440,4 @@ pub trait Events: Send + Sync {
 
     /// Tells whether somebody can be told.
     fn ready(&self) -> bool;
-}
-
-/// Takes entries out of a log.
-pub trait Sink<T>: Send + Sync {
-    /// Takes entries in order; those it fails on come again, and so may others. Those that are
-    /// refused for good, each by itself, are given up.
-    fn take<'a>(&'a self, batch: &'a [T]) -> Answer<'a, ()>;
 }

@@ -12,6 +12,7 @@ use std::{
 use clap::Parser;
 use realtime_gateway::transport::{
     Accepted, Application, Class, Config, ConnectRequest, Event, Reason, Refused, Server, Socket,
+    SocketId,
 };
 use socketio_protocol::{
     Frame,
@@ -84,7 +85,11 @@ impl Application for Echo {
             .as_deref()
             .map_or("{}", |auth| auth.get())
             .into();
-        Ok(Accepted { session, pid: None })
+        Ok(Accepted {
+            session,
+            id: SocketId::random(),
+            pid: None,
+        })
     }
 
     fn connected(&self, socket: &Socket<Auth>) {

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use realtime_gateway::transport::{
-    Accepted, Application, Config, ConnectRequest, Event, Reason, Refused, Server, Socket,
+    Accepted, Application, Config, ConnectRequest, Event, Reason, Refused, Server, Socket, SocketId,
 };
 use socketio_protocol::ws::{OpCode, client};
 use tokio::{net::TcpListener, time::sleep};
@@ -148,6 +148,7 @@ impl Application for Idle {
     async fn connect(&self, _: ConnectRequest) -> Result<Accepted<()>, Refused> {
         Ok(Accepted {
             session: (),
+            id: SocketId::random(),
             pid: None,
         })
     }

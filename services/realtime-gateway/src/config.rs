@@ -34,6 +34,11 @@ pub struct Config {
     #[arg(long, env = "CHAT_DEPLOYMENT_KEY", hide_env_values = true)]
     pub deployment_key: Option<Secret>,
 
+    /// Seconds after the last event that a client has within which it may come back to its session
+    /// and be sent what it missed. Its token and its conversations are checked anew in any case.
+    #[arg(long, env = "GATEWAY_RECOVERY_WINDOW_S", default_value = "86400", value_parser = seconds)]
+    pub recovery_window: Duration,
+
     /// Serves the demo page at `/demo`, with the people and tokens in this file. For development:
     /// everybody who can open the page can use the tokens.
     #[arg(long, env = "GATEWAY_DEMO", value_name = "FILE")]

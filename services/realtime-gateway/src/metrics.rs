@@ -14,6 +14,8 @@ pub enum Metric {
     Deliveries,
     Duplicates,
     GapRepairs,
+    Refills,
+    Recoveries,
     Resyncs,
     BadEnvelopes,
     RpcSeconds,
@@ -28,7 +30,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -39,6 +41,8 @@ impl Metric {
         Self::Deliveries,
         Self::Duplicates,
         Self::GapRepairs,
+        Self::Refills,
+        Self::Recoveries,
         Self::Resyncs,
         Self::BadEnvelopes,
         Self::RpcSeconds,
@@ -66,6 +70,8 @@ impl Metric {
             Self::Deliveries => "chat_gateway_deliveries_total",
             Self::Duplicates => "chat_gateway_duplicates_dropped_total",
             Self::GapRepairs => "chat_gateway_gap_repairs_total",
+            Self::Refills => "chat_gateway_refills_total",
+            Self::Recoveries => "chat_gateway_recoveries_total",
             Self::Resyncs => "chat_gateway_resyncs_total",
             Self::BadEnvelopes => "chat_gateway_bad_envelopes_total",
             Self::RpcSeconds => "chat_gateway_rpc_seconds",
@@ -92,6 +98,8 @@ impl Metric {
             Self::Deliveries => "Messages queued for a socket",
             Self::Duplicates => "Message events that had been delivered before",
             Self::GapRepairs => "Ranges fetched because something was missing, by outcome",
+            Self::Refills => "Ranges fetched for a socket that is behind, by outcome",
+            Self::Recoveries => "Clients that came back to a session, by outcome",
             Self::Resyncs => "Gaps too large to stream, of which clients were told",
             Self::BadEnvelopes => "Envelopes dropped because they mean nothing",
             Self::RpcSeconds => "Requests to chat-stores, by request and outcome",

@@ -6,7 +6,10 @@ use chat_domain::Dialect;
 use dialects::ServerEvent;
 use socketio_protocol::{Frame, packet};
 
-use crate::session::ChatSocket;
+use crate::{
+    session::ChatSocket,
+    transport::{Class, Sent},
+};
 
 /// The namespace of the dialects that this release serves.
 pub(crate) const NAMESPACE: &str = "/chat";
@@ -27,9 +30,14 @@ pub(crate) fn frame(event: &ServerEvent) -> Frame {
     Frame::text(&packet)
 }
 
+/// Queues an event for a client.
+pub(crate) fn send(socket: &ChatSocket, event: &Frame, class: Class) -> Sent {
+    socket.session().send(socket, event, class)
+}
+
 /// Answers a client's event: as an event and, when the client asked, as the acknowledgement.
 pub(crate) fn reply(socket: &ChatSocket, ack: Option<u64>, event: &ServerEvent) {
-    socket.emit(event.name, &[&event.json]);
+    send(socket, &frame(event), Class::Message);
     acknowledge(socket, ack, event);
 }
 

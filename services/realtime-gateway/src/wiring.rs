@@ -19,9 +19,9 @@ use crate::{
     nats::{self, InterestConnection, InterestError, NatsPublisher, NatsRequests},
     peers::Peers,
     ports::{Interest, Publisher, Requests},
-    presence::PresenceFeed,
     random,
     registry::{Conversations, Registry},
+    session::RecoveryKey,
     store::Store,
     transport::{self, Pages, Server, SidKey},
     wire,
@@ -126,7 +126,7 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
         service: service.clone(),
         ended: CancellationToken::new(),
     };
-    let (chat, rest) = chat(&background, config, apps, ports);
+    let (chat, rest) = chat(&background, config, apps, ports, recovery_key(config)?);
     let server = Server::new(transport, chat);
     let peered = server.clone();
     background.run("peers", async move { peered.serve_peers().await });
@@ -141,6 +141,7 @@ fn chat(
     config: &Config,
     apps: Arc<Apps>,
     ports: Ports,
+    recovery: Arc<RecoveryKey>,
 ) -> (Arc<Chat>, Rest) {
     let service = &background.service;
     let lifecycle = &service.lifecycle;
@@ -181,13 +182,13 @@ fn chat(
         rates: config.limits.rates(),
         replica,
         tasks: lifecycle.tracker(),
+        recovery,
     }));
 
     let health = service.health.dependency("nats_interest");
     let inbox = DeliveryInbox {
         delivery: Arc::clone(&delivery),
         calls: Arc::clone(&calls),
-        presence: Arc::new(PresenceFeed::new(Arc::clone(&registry))),
     };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {
@@ -302,9 +303,24 @@ fn pages(config: &Config) -> anyhow::Result<Pages> {
 }
 
 fn sid_key(config: &Config) -> anyhow::Result<SidKey> {
-    let Some(key) = &config.deployment_key else {
+    let Some(key) = deployment_key(config)? else {
         tracing::warn!("no CHAT_DEPLOYMENT_KEY: sessions cannot be continued at other gateways");
         return Ok(SidKey::generate());
+    };
+    Ok(SidKey::new(key.as_bytes()))
+}
+
+fn recovery_key(config: &Config) -> anyhow::Result<Arc<RecoveryKey>> {
+    let window = config.recovery_window;
+    Ok(Arc::new(match deployment_key(config)? {
+        Some(key) => RecoveryKey::new(key.as_bytes(), window),
+        None => RecoveryKey::generate(window),
+    }))
+}
+
+fn deployment_key(config: &Config) -> anyhow::Result<Option<String>> {
+    let Some(key) = &config.deployment_key else {
+        return Ok(None);
     };
     let text = key.expose();
     let is_key = 64 <= text.len() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -312,7 +328,7 @@ fn sid_key(config: &Config) -> anyhow::Result<SidKey> {
         is_key,
         "CHAT_DEPLOYMENT_KEY must be at least 64 hexadecimal digits"
     );
-    Ok(SidKey::new(text.to_ascii_lowercase().as_bytes()))
+    Ok(Some(text.to_ascii_lowercase()))
 }
 
 /// Reads the addresses of the connection for users' events, which speaks no TLS yet.

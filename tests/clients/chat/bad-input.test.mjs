@@ -230,7 +230,8 @@ describe('a frame of 1.5 MB', { concurrency: 4 }, () => {
 
       // The stock client comes back by itself.
       await offender.next('(connect)');
-      assert.notEqual(offender.socket.id, id);
+      assert.equal(offender.socket.recovered, true);
+      assert.equal(offender.socket.id, id);
       await send(offender, conversationId, 'back again');
       assert.equal((await history(user, conversationId)).length, 3);
     });

@@ -80,6 +80,7 @@ struct PolicyEntry {
     max_content_chars: Option<usize>,
     history_order: Option<HistoryOrder>,
     time_window: Option<TimeWindow>,
+    recovery: Option<bool>,
     #[serde(default)]
     calls: CallsEntry,
 }
@@ -171,15 +172,12 @@ impl Reader<'_> {
 
     fn app(&mut self, name: &str, entry: toml::Value) -> Result<App, AppsError> {
         let place = format!("app {name:?}");
-        // It is a part of NATS subjects.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        let id = AppId::new(name)
-            .ok()
-            .filter(|_| name.bytes().all(is_plain))
-            .ok_or_else(|| {
-                let problem = "the name must have 1 to 128 letters, digits, hyphens or underscores";
-                self.invalid(&place, problem)
-            })?;
+        let id = AppId::new(name).map_err(|_| {
+            self.invalid(
+                &place,
+                "the name must have 1 to 128 bytes and no control characters",
+            )
+        })?;
         let entry: AppEntry = entry
             .try_into()
             .map_err(|error: toml::de::Error| self.invalid(&place, error.message()))?;
@@ -225,6 +223,7 @@ impl Reader<'_> {
             max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
             history_order: entry.history_order.unwrap_or(history_order),
             time_window: entry.time_window,
+            recovery: entry.recovery.unwrap_or(dialect != Dialect::Clinic),
             calls: self.calls(place, &entry.calls)?,
         })
     }

@@ -71,6 +71,9 @@ pub struct Policy {
     pub history_order: HistoryOrder,
     /// When people may write around an appointment; `None` is always.
     pub time_window: Option<TimeWindow>,
+    /// Whether clients that lost their connection may come back to their session. It costs one more
+    /// argument of every event, of which the clients in JavaScript know.
+    pub recovery: bool,
     /// How calls go.
     pub calls: CallPolicy,
 }

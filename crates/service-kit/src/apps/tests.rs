@@ -42,6 +42,7 @@ fn an_app_needs_little() {
             max_content_chars: 4000,
             history_order: HistoryOrder::NewestFirst,
             time_window: None,
+            recovery: true,
             calls: CallPolicy::default(),
         }
     );
@@ -101,7 +102,6 @@ fn mistakes_are_told_with_place_and_advice() {
         ("\n\n[apps", "line 3", ""),
         ("port = 1\n[apps.a]", "line 1", "unknown field `port`"),
         ("[apps.a]", "app \"a\"", "missing field `dialect`"),
-        ("[apps.\"a.b\"]", "app \"a.b\"", "letters, digits"),
         (
             "[apps.a]\ndialect = \"consult\"",
             "app \"a\"",

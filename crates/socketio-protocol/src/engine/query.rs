@@ -22,6 +22,9 @@ pub struct Query<'a> {
     pub transport: Transport,
     /// `sid`: absent, or empty, in a request that begins a session.
     pub sid: Option<Cow<'a, str>>,
+    /// Whether `EIO` comes before `transport`. Their order means nothing to the protocol, and tells
+    /// client libraries apart.
+    pub names_version_first: bool,
 }
 
 /// A refused request, in the words of the reference server. Clients see the code.
@@ -52,6 +55,7 @@ impl<'a> Query<'a> {
     /// [`QueryError::body`].
     pub fn parse(query: &'a str) -> Result<Self, QueryError> {
         let (mut transport, mut eio, mut sid) = (None, None, None);
+        let mut names_version_first = false;
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let parameter = match key {
@@ -64,6 +68,7 @@ impl<'a> Query<'a> {
             if parameter.replace(value).is_some() {
                 return Err(QueryError::BadRequest);
             }
+            names_version_first |= transport.is_none() && eio.is_some();
         }
 
         let transport = match transport.as_deref() {
@@ -77,6 +82,7 @@ impl<'a> Query<'a> {
         Ok(Self {
             transport,
             sid: sid.filter(|sid| !sid.is_empty()),
+            names_version_first,
         })
     }
 }
@@ -169,6 +175,7 @@ mod tests {
         let expected = Query {
             transport: Transport::Polling,
             sid: None,
+            names_version_first: true,
         };
 
         assert_eq!(
@@ -184,6 +191,14 @@ mod tests {
 
         assert_eq!(query.transport, Transport::Websocket);
         assert_eq!(query.sid.as_deref(), Some("r1.abc"));
+    }
+
+    #[test]
+    fn the_order_of_version_and_transport_is_told() {
+        let is_first = |query| Query::parse(query).unwrap().names_version_first;
+
+        assert!(is_first("a=b&EIO=4&transport=websocket"));
+        assert!(!is_first("transport=websocket&EIO=4&t=1.5"));
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod ice_servers;
 mod list_messages;
 mod open_conversation;
 mod open_session;
-pub mod presence;
 mod put_directory;
 mod receive_messages;
+mod resume_session;
 mod sweep_outbox;
 mod window;
 
@@ -29,9 +29,9 @@ use calls::Calls;
 pub use ice_servers::{IceServers, Relay, RelayCredentials};
 pub use list_messages::Synced;
 pub use open_session::Opened;
+pub use resume_session::{Resumed, Stood};
 pub use sweep_outbox::sweep_outbox;
 
-use self::presence::Roster;
 use crate::ports::{Events, Journal, Store};
 
 /// Everything the service can do. A clone is the same app.
@@ -42,7 +42,6 @@ pub struct App {
     batcher: batcher::Batcher,
     deliverer: deliver_messages::Deliverer,
     calls: Calls,
-    roster: Roster,
     apps: Arc<Apps>,
 }
 
@@ -56,7 +55,6 @@ impl App {
         journal: Arc<dyn Journal>,
         events: Arc<dyn Events>,
         calls: Calls,
-        roster: Roster,
         apps: Arc<Apps>,
         limits: BatchLimits,
     ) -> Self {
@@ -68,7 +66,6 @@ impl App {
             batcher,
             deliverer,
             calls,
-            roster,
             apps,
         }
     }
@@ -83,12 +80,6 @@ impl App {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.calls
-    }
-
-    /// Returns the use cases of presence.
-    #[must_use]
-    pub fn roster(&self) -> &Roster {
-        &self.roster
     }
 
     /// Returns the generation of the sequence numbers. Read it before what it is to describe.

@@ -1,8 +1,9 @@
 //! A user connected: what does its gateway have to know?
 
-use chat_domain::{AppId, ChatError, ConversationId, Seq, User};
+use chat_domain::{AppId, ChatError, User};
 
 use super::App;
+use crate::ports::OwnHead;
 
 /// Most conversations of which a gateway is told the position at once.
 const MAX_HEADS: u32 = 500;
@@ -11,7 +12,7 @@ const MAX_HEADS: u32 = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// Those that changed last, newest first.
-    pub heads: Vec<(ConversationId, Seq)>,
+    pub heads: Vec<OwnHead>,
     /// Whether these are all.
     pub complete: bool,
 }
@@ -22,11 +23,11 @@ impl App {
     /// # Errors
     ///
     /// Returns [`ChatError::UnknownRole`] for a role of another dialect.
-    pub async fn open_session(&self, app: &AppId, user: User) -> Result<Opened, ChatError> {
+    pub async fn open_session(&self, app: &AppId, user: &User) -> Result<Opened, ChatError> {
         if !user.role.belongs_to(self.app(app)?.dialect) {
             return Err(ChatError::UnknownRole);
         }
-        self.store.add_user(app, &user).await?;
+        self.store.add_user(app, user).await?;
         let heads = self.store.list_own_heads(app, &user.id, MAX_HEADS).await?;
         let complete = heads.len() < MAX_HEADS as usize;
         Ok(Opened { heads, complete })

@@ -7,7 +7,7 @@ use chat_domain::{
 use chat_proto::{WireId, v1};
 
 use super::rpc::refuse;
-use crate::app::{App, Member, calls::Calls};
+use crate::app::{Member, calls::Calls};
 
 pub(super) async fn initiate(
     calls: &Calls,
@@ -77,21 +77,19 @@ pub(super) async fn signal(
 }
 
 pub(super) async fn gone(
-    app: &App,
+    calls: &Calls,
     request: v1::DeviceGoneRequest,
 ) -> Result<v1::DeviceGoneReply, ChatError> {
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
     };
-    let device = id(&request.device)?;
-    app.calls().gone(member, device).await?;
-    app.roster().leave(member, device).await?;
+    calls.gone(member, id(&request.device)?).await?;
     Ok(v1::DeviceGoneReply {})
 }
 
 pub(super) async fn back(
-    app: &App,
+    calls: &Calls,
     request: v1::DeviceBackRequest,
 ) -> Result<v1::DeviceBackReply, ChatError> {
     let member = Member {
@@ -103,10 +101,7 @@ pub(super) async fn back(
         .as_deref()
         .map(id::<DeviceId>)
         .transpose()?;
-    let device = id(&request.device)?;
-    // First: missed calls are told in one answer alone, so nothing may fail after them.
-    app.roster().come(member, device, request.again).await?;
-    let arrival = app.calls().back(member, device, replaces).await?;
+    let arrival = calls.back(member, id(&request.device)?, replaces).await?;
     Ok(v1::DeviceBackReply {
         notices: arrival
             .notices
@@ -139,8 +134,8 @@ pub(super) async fn alive(
     calls: &Calls,
     request: v1::GatewayAliveRequest,
 ) -> Result<v1::GatewayAliveReply, ChatError> {
-    let announce = calls.alive(GatewayId(request.gateway)).await?;
-    Ok(v1::GatewayAliveReply { announce })
+    calls.alive(GatewayId(request.gateway)).await?;
+    Ok(v1::GatewayAliveReply {})
 }
 
 fn id<T: WireId>(bytes: &[u8]) -> Result<T, ChatError> {

@@ -1,18 +1,15 @@
-//! The edge to NATS: serving gateways' requests, telling sockets what was committed, and telling
-//! other services.
+//! The edge to NATS: serving gateways' requests, and telling sockets what was committed.
 //!
-//! JetStream is for the last alone: nothing of the chat depends on it.
+//! What is deliberately absent: JetStream. Nothing that may not be lost depends on NATS.
 
 mod calls;
 mod notifier;
-mod out;
-mod presence;
 mod publisher;
+mod resume;
 mod rpc;
 mod serve;
 
 pub use notifier::Notifier;
-pub use out::{OutLimits, OutPublisher};
 pub use publisher::Publisher;
 pub use rpc::answer;
 pub use serve::{ServeError, Server};

@@ -12,7 +12,7 @@ use chat_domain::{
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
 
-use super::{calls, presence};
+use super::{calls, resume};
 use crate::{
     app::{App, Caller, Member, NewMessage, Stored, Target},
     ports::{Head, Key, Origin},
@@ -31,6 +31,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
     let calls = app.calls();
     Ok(match request {
         Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
+        Rpc::ResumeSession => reply(Ok(resume::session(app, decode(payload)?).await?)),
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
         Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
         Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
@@ -42,11 +43,10 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::RejectCall => reply(Ok(calls::reject(calls, decode(payload)?).await?)),
         Rpc::EndCall => reply(Ok(calls::end(calls, decode(payload)?).await?)),
         Rpc::Signal => reply(Ok(calls::signal(calls, decode(payload)?).await?)),
-        Rpc::DeviceGone => reply(Ok(calls::gone(app, decode(payload)?).await?)),
-        Rpc::DeviceBack => reply(Ok(calls::back(app, decode(payload)?).await?)),
+        Rpc::DeviceGone => reply(Ok(calls::gone(calls, decode(payload)?).await?)),
+        Rpc::DeviceBack => reply(Ok(calls::back(calls, decode(payload)?).await?)),
         Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),
         Rpc::GatewayAlive => reply(Ok(calls::alive(calls, decode(payload)?).await?)),
-        Rpc::SetStatus => reply(Ok(presence::set_status(app, decode(payload)?).await?)),
     })
 }
 
@@ -69,12 +69,8 @@ async fn open_session(
 ) -> Result<v1::OpenSessionReply, ChatError> {
     let user = user(request.user)?;
     let epoch = app.epoch().await?;
-    let opened = app.open_session(&AppId::new(&request.app)?, user).await?;
-    Ok(v1::OpenSessionReply {
-        heads: wire_heads(opened.heads),
-        complete: opened.complete,
-        epoch,
-    })
+    let opened = app.open_session(&AppId::new(&request.app)?, &user).await?;
+    Ok(resume::opened(&opened, epoch))
 }
 
 async fn get_conversation(
@@ -262,7 +258,7 @@ async fn receive(app: &App, request: v1::ReceiveRequest) -> Result<v1::ReceiveRe
     })
 }
 
-fn user(user: Option<v1::User>) -> Result<User, ChatError> {
+pub(super) fn user(user: Option<v1::User>) -> Result<User, ChatError> {
     user.ok_or(ChatError::Malformed("user"))?
         .try_into()
         .map_err(refuse)
@@ -274,6 +270,7 @@ fn wire_heads(heads: Vec<Head>) -> Vec<v1::Head> {
         .map(|(id, last_seq)| v1::Head {
             conversation_id: id.to_wire(),
             last_seq: last_seq.0,
+            changed_at_ms: 0,
         })
         .collect()
 }

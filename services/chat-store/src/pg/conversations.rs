@@ -154,30 +154,6 @@ pub(super) async fn list_heads(
         .collect()
 }
 
-pub(super) async fn list_own_heads(
-    pool: &PgPool,
-    app: &AppId,
-    user: &UserId,
-    limit: u32,
-) -> Result<Vec<Head>, PgError> {
-    let rows = sqlx::query!(
-        "SELECT /* conversations.list_own_heads */ c.conversation_id, c.last_seq
-         FROM participants p
-         JOIN conversations c ON c.conversation_id = p.conversation_id
-         WHERE p.app_id = $1 AND p.user_id = $2
-         ORDER BY coalesce(c.last_at, c.created_at) DESC, c.conversation_id DESC
-         LIMIT $3",
-        app.as_str(),
-        user.as_str(),
-        i64::from(limit),
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter()
-        .map(|row| Ok((ConversationId(row.conversation_id), seq(row.last_seq)?)))
-        .collect()
-}
-
 pub(super) async fn find_unread(
     pool: &PgPool,
     app: &AppId,
@@ -199,7 +175,7 @@ pub(super) async fn find_unread(
         .transpose()
 }
 
-fn seq(place: i64) -> Result<Seq, PgError> {
+pub(super) fn seq(place: i64) -> Result<Seq, PgError> {
     u64::try_from(place)
         .map(Seq)
         .map_err(inconsistent("conversations"))

@@ -5,7 +5,6 @@
 //! transaction: each is one, and what needs several commands is a function in `migrations/`.
 
 mod calls;
-mod contacts;
 mod conversations;
 mod directory;
 mod error;
@@ -13,12 +12,13 @@ mod journal;
 mod messages;
 mod outbox;
 mod receipts;
+mod resume;
 
 use std::time::Duration;
 
 use chat_domain::{
     AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId,
-    SubjectId, User, UserId,
+    SubjectId, Timestamp, User, UserId,
 };
 use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
@@ -28,8 +28,8 @@ use sqlx::{
 };
 
 use crate::ports::{
-    Answer, Delivery, Due, Entry, Head, Journal, JournalError, NewConversation, Outbox, OutboxId,
-    Received, Slice, Store, Written,
+    Answer, Delivery, Due, Entry, Head, Journal, JournalError, Marked, NewConversation, Outbox,
+    OutboxId, OwnHead, Received, Slice, Store, Written,
 };
 use error::PgError;
 
@@ -217,28 +217,6 @@ impl Store for Pg {
         ))
     }
 
-    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>> {
-        answer(directory::find_name(&self.pool, app, user))
-    }
-
-    fn list_contacts<'a>(
-        &'a self,
-        app: &'a AppId,
-        users: &'a [&'a UserId],
-        limit: u32,
-    ) -> Answer<'a, Vec<(UserId, UserId)>> {
-        answer(contacts::list(&self.pool, app, users, limit))
-    }
-
-    fn contacts_among<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a UserId,
-        users: &'a [UserId],
-    ) -> Answer<'a, Vec<UserId>> {
-        answer(contacts::among(&self.pool, app, user, users))
-    }
-
     fn find_booking<'a>(
         &'a self,
         app: &'a AppId,
@@ -292,8 +270,35 @@ impl Store for Pg {
         app: &'a AppId,
         user: &'a UserId,
         limit: u32,
+    ) -> Answer<'a, Vec<OwnHead>> {
+        answer(resume::list_own_heads(&self.pool, app, user, limit))
+    }
+
+    fn find_own_heads<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [ConversationId],
+    ) -> Answer<'a, Vec<OwnHead>> {
+        answer(resume::find_own_heads(&self.pool, app, user, ids))
+    }
+
+    fn list_places<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        at: Timestamp,
     ) -> Answer<'a, Vec<Head>> {
-        answer(conversations::list_own_heads(&self.pool, app, user, limit))
+        answer(resume::list_places(&self.pool, ids, at))
+    }
+
+    fn list_marked<'a>(
+        &'a self,
+        ids: &'a [ConversationId],
+        since: Timestamp,
+        depth: u32,
+        limit: u32,
+    ) -> Answer<'a, Vec<Marked>> {
+        answer(resume::list_marked(&self.pool, ids, since, (depth, limit)))
     }
 
     fn find_unread<'a>(

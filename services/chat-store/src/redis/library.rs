@@ -3,7 +3,7 @@
 use redis::{Cmd, FromRedisValue, RedisError as Driver, ToRedisArgs};
 
 use super::{
-    RedisState,
+    RedisCalls,
     error::{RedisError, inconsistent},
 };
 use crate::ports_calls::CallState as _;
@@ -18,11 +18,9 @@ const SOURCE: &str = concat!(
     include_str!("functions/signals.lua"),
     "\n",
     include_str!("functions/upkeep.lua"),
-    "\n",
-    include_str!("functions/presence.lua"),
 );
 /// That of [`SOURCE`]. A newer library on the server stays: it serves this release, too.
-const VERSION: u32 = 4;
+const VERSION: u32 = 3;
 
 /// How often a request is repeated after something was put back.
 const ATTEMPTS: usize = 4;
@@ -54,7 +52,7 @@ impl Request {
     }
 }
 
-impl RedisState {
+impl RedisCalls {
     /// Loads the library, unless it or a newer one is there.
     ///
     /// # Errors
@@ -71,7 +69,10 @@ impl RedisState {
         if loaded.is_some_and(|version| VERSION <= version) {
             return Ok(());
         }
-        tracing::info!(version = VERSION, "loading the functions into Redis");
+        tracing::info!(
+            version = VERSION,
+            "loading the functions of calls into Redis"
+        );
         let mut load = redis::cmd("FUNCTION");
         load.arg("LOAD").arg("REPLACE").arg(SOURCE);
         let _name: String = load.query_async(&mut self.commands.clone()).await?;
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     /// FNV-1a of the source of [`VERSION`].
-    const CHECKSUM: u64 = 0x4a2e_db12_5b84_3506;
+    const CHECKSUM: u64 = 0xb6e0_4c17_da48_2727;
 
     #[test]
     fn a_changed_library_has_a_new_version() {

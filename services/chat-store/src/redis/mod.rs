@@ -1,17 +1,13 @@
-//! The shared state on Redis: calls, presence, and what waits to be told. Nothing here is on the way
-//! of a message.
+//! The shared state of calls on Redis. Nothing here is on the way of a message.
 //!
-//! Commands of all callers share one connection, which comes back by itself; each reader of a log
+//! Commands of all callers share one connection, which comes back by itself; the reader of the log
 //! has another, because it blocks. Everything that decides is a function inside Redis
 //! (`functions/`); nothing here reads in order to write.
 
 mod calls;
 mod error;
-mod gateways;
 mod library;
 mod log;
-mod out;
-mod presence;
 mod record;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -31,9 +27,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts to connect.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The state on Redis. A clone shares the connection.
+/// Calls on Redis. A clone shares the connection.
 #[derive(Clone)]
-pub struct RedisState {
+pub struct RedisCalls {
     client: Client,
     commands: ConnectionManager,
     /// What all keys begin with; the braces put them on one slot of a cluster.
@@ -44,10 +40,10 @@ pub struct RedisState {
     restoring: Arc<Semaphore>,
 }
 
-impl RedisState {
+impl RedisCalls {
     /// Prepares the connection without waiting for it: as long as Redis is not there, every request
     /// is [`ChatError::Unavailable`](chat_domain::ChatError::Unavailable). Those who share a
-    /// `namespace` share the state.
+    /// `namespace` share the calls.
     ///
     /// # Errors
     ///
@@ -75,9 +71,9 @@ impl RedisState {
     }
 }
 
-impl fmt::Debug for RedisState {
+impl fmt::Debug for RedisCalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisState")
+        f.debug_struct("RedisCalls")
             .field("root", &self.root)
             .finish_non_exhaustive()
     }

@@ -135,14 +135,18 @@ async fn what_changed_last_is_listed_first() {
 
     let listed = store.list_conversations(&first.patient, 2).await.unwrap();
     let opened = store
-        .open_session(&world.id, first.patient.user.clone())
+        .open_session(&world.id, &first.patient.user)
         .await
         .unwrap();
 
     let listed: Vec<_> = listed.iter().map(|conversation| conversation.id).collect();
     assert_eq!(listed, [ids[1], ids[2]]);
     let heads = [(ids[1], Seq(1)), (ids[2], Seq(0)), (ids[0], Seq(0))];
-    assert_eq!(opened.heads, heads);
+    let places = opened.heads.iter();
+    let places: Vec<_> = places
+        .map(|head| (head.conversation, head.last_seq))
+        .collect();
+    assert_eq!(places, heads);
     assert!(opened.complete);
     let asked = store.heads(&world.id, &ids).await.unwrap();
     assert_eq!(asked.len(), 3);

@@ -101,7 +101,7 @@ async fn a_token_does_not_overwrite_what_was_published() {
         .unwrap();
     user.name = Some("claimed".to_owned());
 
-    store.open_session(&world.id, user).await.unwrap();
+    store.open_session(&world.id, &user).await.unwrap();
 
     let sql = world.sql().await;
     let names: Vec<String> = sqlx::query_scalar("SELECT name FROM users")
@@ -118,7 +118,7 @@ async fn roles_are_those_of_the_dialect() {
     let doctor = world.caller(Role::Doctor).user;
 
     let put = store.put_user(&world.id, doctor.clone(), None).await;
-    let opened = store.open_session(&world.id, doctor).await;
+    let opened = store.open_session(&world.id, &doctor).await;
 
     assert!(matches!(put, Err(ChatError::UnknownRole)));
     assert!(matches!(opened, Err(ChatError::UnknownRole)));

@@ -142,11 +142,16 @@ async fn what_a_gateway_asks_is_answered() {
     let head = v1::Head {
         conversation_id: conversation.to_wire(),
         last_seq: 2,
+        changed_at_ms: 0,
+    };
+    let own_head = v1::Head {
+        changed_at_ms: found.conversation.as_ref().unwrap().updated_at_ms,
+        ..head.clone()
     };
     assert_eq!((appended.results.len(), appended.epoch), (2, epoch));
     assert_eq!(
         (&opened.heads, opened.complete, opened.epoch),
-        (&vec![head.clone()], true, epoch)
+        (&vec![own_head], true, epoch)
     );
     assert_eq!(found.conversation, appended.conversation);
     assert_eq!((heads.heads, heads.epoch), (vec![head], epoch));
@@ -292,6 +297,7 @@ async fn failures_say_what_is_wrong() {
     let other = v1::Head {
         conversation_id: "short".into(),
         last_seq: 1,
+        changed_at_ms: 0,
     };
     let reply = asked.ask::<v1::HeadsReply>(Rpc::Heads, &other);
     assert_eq!(reply.await.unwrap_err().kind(), ErrorKind::Invalid);

@@ -203,7 +203,7 @@ fn tell(socket: &ChatSocket, notice: &Notice, frames: &[Frame]) -> bool {
 
 /// Queues frames; returns whether there was room for all.
 fn send(socket: &ChatSocket, frames: &[Frame]) -> bool {
-    let send = |frame| socket.send(frame, Class::Message) == Sent::Queued;
+    let send = |frame| wire::send(socket, frame, Class::Message) == Sent::Queued;
     frames.iter().all(send)
 }
 

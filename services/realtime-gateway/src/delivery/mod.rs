@@ -8,12 +8,13 @@
 mod delay;
 mod inbox;
 mod receipts;
+mod refill;
 mod repair;
 mod tracker;
 
 use std::{sync::Arc, time::Duration};
 
-use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, UserId};
+use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, Seq, UserId};
 use smallvec::SmallVec;
 use socketio_protocol::Frame;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -27,9 +28,9 @@ pub use tracker::{Item, Offered, Tracker};
 use crate::{
     metrics::Metric,
     registry::{Conversations, Registry, Sockets, UserKey},
-    session::Origin,
+    session::{self, ChatSocket, Origin},
     store::Store,
-    transport::{Class, Sent},
+    transport::Reason,
     wire,
 };
 
@@ -47,6 +48,7 @@ const MAX_FETCHES: usize = 32;
 pub struct Appended {
     message: MessageId,
     sender: UserId,
+    seq: Seq,
     frame: Frame,
     /// Dropped when the message was delivered or needs no delivery.
     settled: Option<oneshot::Sender<()>>,
@@ -64,6 +66,8 @@ pub struct Delivery {
     tasks: TaskTracker,
     fetches: Semaphore,
     resumed: Notify,
+    /// Notified when a socket that was behind has caught up in a conversation.
+    caught_up: Notify,
     joins: DelayLine<(AppId, ConversationId)>,
 }
 
@@ -90,6 +94,7 @@ impl Delivery {
             tasks,
             fetches: Semaphore::new(MAX_FETCHES),
             resumed: Notify::new(),
+            caught_up: Notify::new(),
             joins: DelayLine::new(AFTER_JOIN, MAX_JOINS),
         }
     }
@@ -141,18 +146,20 @@ impl Delivery {
         }
         let mut item = encode(conversation, message);
         item.event.settled = settled;
-        let is_gap = self.conversations.with(conversation.id, |tracker, _app| {
+        let delivered = self.conversations.with(conversation.id, |tracker, _app| {
             match tracker.offer(epoch, item) {
                 Offered::Deliver(events) => {
-                    self.write(&locals, conversation.id, &events);
-                    false
+                    self.write(&locals, conversation.id, tracker, &events);
+                    Ok(events)
                 }
-                Offered::Duplicate => false,
-                Offered::Held { first } => first,
+                Offered::Duplicate => Ok(Vec::new()),
+                Offered::Held { first } => Err(first),
             }
         });
-        if is_gap == Some(true) {
-            self.repair_later(conversation.id);
+        match delivered {
+            Some(Ok(events)) => self.write_late(&locals, conversation.id, epoch, &events),
+            Some(Err(true)) => self.repair_later(conversation.id),
+            Some(Err(false)) | None => {}
         }
         record_fanout(message);
     }
@@ -174,39 +181,75 @@ impl Delivery {
             .collect()
     }
 
-    /// Queues messages for the sockets that hear their conversation.
-    fn write(&self, locals: &Locals, conversation: ConversationId, events: &[Appended]) {
+    /// Queues messages for the sockets that hear their conversation and are not behind in it.
+    fn write(
+        self: &Arc<Self>,
+        locals: &Locals,
+        conversation: ConversationId,
+        tracker: &Tracker<Appended>,
+        events: &[Appended],
+    ) {
         for event in events {
             for (user, sockets) in locals {
-                let n_queued = sockets
-                    .iter()
-                    .filter(|socket| socket.session().hears(conversation))
-                    .filter(|socket| socket.send(&event.frame, Class::Message) == Sent::Queued)
-                    .count();
-                if 0 < n_queued && user.user != event.sender {
-                    self.receipts.note(user, conversation, event.message);
-                }
-                metrics::counter!(Metric::Deliveries.name()).increment(n_queued as u64);
+                let sockets = sockets.iter();
+                self.queue(user, sockets, conversation, (tracker.epoch(), event));
             }
         }
+    }
+
+    /// Does the same for sockets that came since `locals` were found: nobody else would.
+    fn write_late(
+        self: &Arc<Self>,
+        locals: &Locals,
+        conversation: ConversationId,
+        epoch: u64,
+        events: &[Appended],
+    ) {
+        if events.is_empty() {
+            return;
+        }
+        for (user, before) in locals {
+            let now = self.registry.sockets(user);
+            if Arc::ptr_eq(before, &now) {
+                continue;
+            }
+            for event in events {
+                let late = now.iter().filter(|socket| !before.contains(socket));
+                self.queue(user, late, conversation, (epoch, event));
+            }
+        }
+    }
+
+    fn queue<'a>(
+        self: &Arc<Self>,
+        user: &UserKey,
+        sockets: impl Iterator<Item = &'a ChatSocket>,
+        conversation: ConversationId,
+        (epoch, event): (u64, &Appended),
+    ) {
+        let mut n_queued = 0;
+        for socket in sockets {
+            let at = (epoch, event.seq);
+            let session = socket.session();
+            match session.offer(socket, conversation, at, &event.frame) {
+                session::Offered::Queued => n_queued += 1,
+                session::Offered::Behind { first: true } => self.refill(socket),
+                session::Offered::Lost => socket.close_transport(Reason::Kicked),
+                session::Offered::Behind { first: false }
+                | session::Offered::Unneeded
+                | session::Offered::Closed => {}
+            }
+        }
+        if 0 < n_queued && user.user != event.sender {
+            self.receipts.note(user, conversation, event.message);
+        }
+        metrics::counter!(Metric::Deliveries.name()).increment(n_queued);
     }
 
     /// Tells whether `origin` is a socket of this gateway, and which.
     fn own_origin(&self, origin: &[u8]) -> Option<u64> {
         let origin = Origin::parse(origin)?;
         (origin.replica == self.replica).then_some(origin.socket)
-    }
-}
-
-/// Tells sockets that they were not told everything in a conversation.
-fn tell_resync(locals: &Locals, conversation: ConversationId, resync: &Frame) {
-    metrics::counter!(Metric::Resyncs.name()).increment(1);
-    for (_user, sockets) in locals {
-        for socket in sockets.iter() {
-            if socket.session().hears(conversation) {
-                socket.send(resync, Class::Message);
-            }
-        }
     }
 }
 
@@ -219,6 +262,7 @@ fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
         event: Appended {
             message: message.id,
             sender: message.sender.clone(),
+            seq: message.seq,
             frame: wire::frame(&event),
             settled: None,
         },

@@ -3,24 +3,24 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use chat_domain::{AppId, ChatError, ConversationId, Seq};
-use dialects::consult;
 use hashbrown::HashMap;
 
-use super::{Delivery, encode, tell_resync};
-use crate::{metrics::Metric, random, registry::UserKey, store, wire};
+use super::{Delivery, encode};
+use crate::{metrics::Metric, random, registry::UserKey, store};
 
 /// How long a missing event may be late before it is fetched.
 const REORDER: Duration = Duration::from_millis(50);
-/// How many messages are fetched at once; a longer gap is not streamed.
-const MAX_RANGE: u32 = 500;
+/// How many messages are fetched at once.
+pub(super) const MAX_RANGE: u32 = 500;
 /// How many positions are asked for at once.
 const MAX_HEADS: usize = 500;
 /// The pause between two such requests, so that a reconnect of many gateways is bearable.
 const PACE: Duration = Duration::from_millis(100);
 /// How often the store is asked for something that it does not know.
-const MAX_FRUITLESS: u32 = 5;
+pub(super) const MAX_FRUITLESS: u32 = 5;
 /// The pause before the first and the longest before a further attempt.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+pub(super) const BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(200), Duration::from_secs(5));
 
 impl Delivery {
     /// Keeps all positions checked: every 20 s ± 5 s, soon after joins, and at once when events may
@@ -58,11 +58,10 @@ impl Delivery {
     }
 
     /// Learns where a user's conversations stand.
-    pub fn opened(self: &Arc<Self>, user: &UserKey, heads: &store::Heads) {
+    pub fn opened(self: &Arc<Self>, user: &UserKey, opened: &store::Opened) {
         let now = service_kit::now();
-        let behind = self
-            .registry
-            .open(user, &heads.heads, heads.complete, heads.epoch, now);
+        let (heads, complete, epoch) = (&opened.heads, opened.complete, opened.epoch);
+        let behind = self.registry.open(user, heads, complete, epoch, now);
         for conversation in behind {
             self.repair_later(conversation);
         }
@@ -107,7 +106,7 @@ impl Delivery {
     }
 
     /// Fetches until nothing is missing, or nobody here is in the conversation.
-    async fn repair(&self, conversation: ConversationId) {
+    async fn repair(self: &Arc<Self>, conversation: ConversationId) {
         let mut pause = BACKOFF.0;
         let mut n_fruitless = 0;
         while let Some((app, after)) = self.missing(conversation) {
@@ -149,7 +148,7 @@ impl Delivery {
 
     /// Fetches what follows `after` and delivers it; breaks when the store knows of nothing.
     async fn fetch(
-        &self,
+        self: &Arc<Self>,
         app: &AppId,
         conversation: ConversationId,
         after: Seq,
@@ -169,21 +168,39 @@ impl Delivery {
         let locals = self.locate(&range.conversation, last, range.epoch);
         let head = range.conversation.last_seq;
         if after.0 + u64::from(MAX_RANGE) < head.0 {
-            let resync = wire::frame(&consult::resync(&[(conversation, head)]));
-            self.conversations.with(conversation, |tracker, _app| {
+            // Each socket fetches what it misses, at its own pace.
+            let events = self.conversations.with(conversation, |tracker, _app| {
                 let events = tracker.skip(range.epoch, head);
-                tell_resync(&locals, conversation, &resync);
-                self.write(&locals, conversation, &events);
+                self.write(&locals, conversation, tracker, &events);
+                events
             });
+            for (_user, sockets) in &locals {
+                for socket in sockets.iter() {
+                    self.observe(socket, conversation, (range.epoch, head));
+                }
+            }
+            self.write_late(
+                &locals,
+                conversation,
+                range.epoch,
+                &events.unwrap_or_default(),
+            );
         } else {
             let messages = range.messages.iter();
             let items = messages
                 .map(|message| encode(&range.conversation, message))
                 .collect();
-            self.conversations.with(conversation, |tracker, _app| {
+            let events = self.conversations.with(conversation, |tracker, _app| {
                 let events = tracker.fill(range.epoch, items);
-                self.write(&locals, conversation, &events);
+                self.write(&locals, conversation, tracker, &events);
+                events
             });
+            self.write_late(
+                &locals,
+                conversation,
+                range.epoch,
+                &events.unwrap_or_default(),
+            );
         }
         Ok(ControlFlow::Continue(()))
     }

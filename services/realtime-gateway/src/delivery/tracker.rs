@@ -76,6 +76,12 @@ impl<E> Tracker<E> {
         self.next
     }
 
+    /// Returns the database's generation; 0 until one was heard of.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Tells whether [`Tracker::offer`] would certainly call an event a duplicate.
     #[must_use]
     pub const fn has_delivered(&self, epoch: u64, seq: Seq) -> bool {

@@ -68,9 +68,8 @@ impl Chat {
                     Ringing::New(_) => facts.ringing(),
                     Ringing::Already(_) if is_pending() => {
                         // The stores tell nothing: nothing changed.
-                        request
-                            .socket
-                            .send(&wire::frame(&facts.ringing()), Class::Message);
+                        let ringing = wire::frame(&facts.ringing());
+                        wire::send(&request.socket, &ringing, Class::Message);
                         facts.ringing()
                     }
                     Ringing::Already(_) | Ringing::Merged(_) => facts.accepted(),

@@ -7,17 +7,21 @@ use std::{sync::Arc, time::Duration};
 
 use chat_domain::{ChatError, User};
 use dialects::consult;
+use service_kit::auth::Principal;
 use tokio::time::timeout;
 
-use super::Chat;
+use super::{
+    Chat,
+    recover::{self, Claimed, Recovered},
+};
 use crate::{
     delivery::Delivery,
     metrics::Metric,
     random,
-    registry::{Positions, Registry, UserKey},
-    session::{ChatSocket, Refusal, Session, authenticate},
-    store::Store,
-    transport::{Accepted, Class, ConnectRequest, Reason, Refused},
+    registry::{Enrolment, Positions, Registry, UserKey},
+    session::{ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Session, authenticate},
+    store::{Opened, Store},
+    transport::{Accepted, Class, ConnectRequest, Reason, Refused, SocketId},
     wire,
 };
 
@@ -27,56 +31,138 @@ const CONFIRM: Duration = Duration::from_secs(1);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
 impl Chat {
-    /// Lets a client in: token, then interest in the user's events, then the user's positions.
+    /// Lets a client in: token, then interest in the user's events, then the user's positions, or
+    /// those of the session that the client comes back to.
     pub(super) async fn connect_socket(
         &self,
         request: &ConnectRequest,
     ) -> Result<Accepted<Session>, Refused> {
-        let count = |outcome: &'static str| {
-            metrics::counter!(Metric::Connects.name(), "outcome" => outcome).increment(1);
-        };
         let now = service_kit::now();
         let principal =
             authenticate(&self.parts.verifier, request, now).map_err(|refusal: Refusal| {
                 count(refusal.label());
                 Refused::from(refusal)
             })?;
-        let user = UserKey {
+        let key = UserKey {
             app: principal.app.id.clone(),
             user: principal.user.id.clone(),
         };
-        let enrolment = self.parts.registry.enrol(user.clone());
+        let enrolment = self.parts.registry.enrol(key.clone());
+        // Others would not know what to do with one more argument of every event.
+        let may_come_back = principal.app.policy.recovery && request.handshake.names_version_first;
+        let claimed = Claimed::read(request.auth.as_deref()).filter(|_| may_come_back);
+        let is_back = claimed.is_some();
+        if let Some(claimed) = claimed {
+            match self.recover(&key, &principal.user, claimed).await {
+                Ok(recovered) => {
+                    count("recovered");
+                    count_recovery("recovered");
+                    return Ok(self.continued(principal, enrolment, recovered));
+                }
+                Err(error) => {
+                    count_recovery(error.label());
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "a session is not recovered");
+                }
+            }
+        }
+        let opened = self.open(&key, &principal.user).await;
+        let mut entrance = Entrance {
+            enrolment,
+            greeting: Vec::new(),
+        };
+        let Some(opened) = opened else {
+            let places = Places::default();
+            return Ok(Accepted {
+                session: Session::new(principal, entrance, places, None),
+                id: SocketId::random(),
+                pid: None,
+            });
+        };
+        if is_back {
+            entrance.greeting.push(consult::resync(&opened.heads));
+        }
+        let beginning = recover::beginning(&opened, now).filter(|_| may_come_back);
+        let places = recover::first_places(&opened);
+        let Some(beginning) = beginning else {
+            return Ok(Accepted {
+                session: Session::new(principal, entrance, places, None),
+                id: SocketId::random(),
+                pid: None,
+            });
+        };
+        let owner = (&key.app, &key.user);
+        let recovery = Recovery {
+            key: Arc::clone(&self.parts.recovery),
+            tag: beginning.tag,
+        };
+        Ok(Accepted {
+            session: Session::new(principal, entrance, places, Some(recovery)),
+            id: self.parts.recovery.socket_id(owner, beginning.tag),
+            pid: Some(self.parts.recovery.pid(owner, &beginning)),
+        })
+    }
+
+    /// Lets a client in again.
+    fn continued(
+        &self,
+        principal: Principal,
+        enrolment: Enrolment,
+        recovered: Recovered,
+    ) -> Accepted<Session> {
+        let Recovered {
+            tag,
+            pid,
+            places,
+            greeting,
+        } = recovered;
+        let key = Arc::clone(&self.parts.recovery);
+        let id = key.socket_id((&principal.app.id, &principal.user.id), tag);
+        let entrance = Entrance {
+            enrolment,
+            greeting,
+        };
+        let recovery = Some(Recovery { key, tag });
+        Accepted {
+            session: Session::new(principal, entrance, places, recovery),
+            id,
+            pid: Some(pid),
+        }
+    }
+
+    /// Finds out where the user's conversations stand; `None` when nobody can say now.
+    async fn open(&self, key: &UserKey, user: &User) -> Option<Opened> {
+        let known = self.parts.delivery.standing(key);
+        let is_enough = |known: &Opened| known.complete && known.heads.len() <= MAX_LISTED;
+        if known.as_ref().is_some_and(is_enough) {
+            count("accepted");
+            return known;
+        }
         let opening = Opening {
             registry: Arc::clone(&self.parts.registry),
             delivery: Arc::clone(&self.parts.delivery),
             store: self.parts.store.clone(),
-            user,
+            user: key.clone(),
         };
-        if opening.is_due() {
-            self.confirm_interest().await;
-            match opening.open(&principal.user).await {
-                Ok(()) => count("accepted"),
-                Err(error) => {
-                    count("degraded");
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "connected without positions, catching up later");
-                    self.parts
-                        .tasks
-                        .spawn(opening.catch_up(principal.user.clone()));
-                }
+        self.confirm_interest().await;
+        match opening.open(user).await {
+            Ok(opened) => {
+                count("accepted");
+                Some(opened)
             }
-        } else {
-            count("accepted");
+            Err(error) => {
+                count("degraded");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "connected without positions, catching up later");
+                self.parts.tasks.spawn(opening.catch_up(user.clone()));
+                known
+            }
         }
-        Ok(Accepted {
-            session: Session::new(principal, enrolment),
-            pid: None,
-        })
     }
 
     /// Waits until the user's events come here. Without a connection they will, and all positions
     /// are checked then.
-    async fn confirm_interest(&self) {
+    pub(super) async fn confirm_interest(&self) {
         match timeout(CONFIRM, self.parts.interest.confirmed()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -92,9 +178,13 @@ impl Chat {
     pub(super) fn attach(&self, socket: &ChatSocket) {
         metrics::gauge!(Metric::Sockets.name()).increment(1.0);
         self.expiry.add(socket);
-        let Some(enrolment) = socket.session().take_enrolment() else {
+        let Some(entrance) = socket.session().take_entrance() else {
             return;
         };
+        let Entrance {
+            enrolment,
+            greeting,
+        } = *entrance;
         let evicted = self.parts.registry.attach(enrolment, socket.clone());
         if let Some(oldest) = evicted {
             metrics::counter!(Metric::SocketsEvicted.name()).increment(1);
@@ -105,6 +195,13 @@ impl Chat {
             // Not its transport: the client would come back and push out another one.
             oldest.disconnect();
         }
+        for event in greeting {
+            wire::send(socket, &wire::frame(&event), Class::Message);
+        }
+        if socket.session().with_places(|places| places.is_behind()) {
+            self.parts.delivery.refill(socket);
+        }
+        self.parts.delivery.arrived(socket);
         self.parts.calls.arrive(socket);
     }
 
@@ -117,6 +214,14 @@ impl Chat {
         self.expiry.remove(socket);
         self.parts.registry.detach(&socket.session().key(), socket);
     }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!(Metric::Connects.name(), "outcome" => outcome).increment(1);
+}
+
+fn count_recovery(outcome: &'static str) {
+    metrics::counter!(Metric::Recoveries.name(), "outcome" => outcome).increment(1);
 }
 
 /// Learning where the conversations of a user stand.
@@ -132,10 +237,10 @@ impl Opening {
         self.registry.positions(&self.user) == Some(Positions::Unknown)
     }
 
-    async fn open(&self, user: &User) -> Result<(), ChatError> {
-        let heads = self.store.open_session(&self.user.app, user).await?;
-        self.delivery.opened(&self.user, &heads);
-        Ok(())
+    async fn open(&self, user: &User) -> Result<Opened, ChatError> {
+        let opened = self.store.open_session(&self.user.app, user).await?;
+        self.delivery.opened(&self.user, &opened);
+        Ok(opened)
     }
 
     /// Opens as soon as it is possible, and has the sockets that came before fetch what they missed.
@@ -144,13 +249,12 @@ impl Opening {
         while self.is_due() {
             tokio::time::sleep(random::jitter(pause)).await;
             pause = (pause * 2).min(BACKOFF.1);
-            let Ok(heads) = self.store.open_session(&self.user.app, &user).await else {
+            let Ok(opened) = self.open(&user).await else {
                 continue;
             };
-            self.delivery.opened(&self.user, &heads);
-            let frame = wire::frame(&consult::resync(&heads.heads));
+            let frame = wire::frame(&consult::resync(&opened.heads));
             for socket in self.registry.sockets(&self.user).iter() {
-                socket.send(&frame, Class::Message);
+                wire::send(socket, &frame, Class::Message);
             }
         }
     }

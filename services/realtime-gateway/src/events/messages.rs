@@ -54,6 +54,10 @@ impl Chat {
                         .delivery
                         .appended(conversation, &message, appended.epoch)
                         .await;
+                    let delivery = &self.parts.delivery;
+                    delivery
+                        .reached(&request.socket, conversation.id, message.seq)
+                        .await;
                     let conversation = as_of(conversation, &message);
                     answer(request, &consult::message_sent(&message, &conversation));
                 }

@@ -11,6 +11,7 @@ mod connect;
 mod conversations;
 mod membership;
 mod messages;
+mod recover;
 mod tokens;
 mod typing;
 
@@ -35,7 +36,7 @@ use crate::{
     metrics::Metric,
     ports::Interest,
     registry::Registry,
-    session::{ChatSocket, ExpiryQueue, Origin, Session},
+    session::{ChatSocket, ExpiryQueue, Origin, RecoveryKey, Session},
     store::Store,
     transport::{Accepted, Application, ConnectRequest, Event, Reason, Refused},
     wire,
@@ -56,6 +57,7 @@ pub struct Parts {
     pub replica: u64,
     /// Runs what outlives a call.
     pub tasks: TaskTracker,
+    pub recovery: Arc<RecoveryKey>,
 }
 
 /// The chat.

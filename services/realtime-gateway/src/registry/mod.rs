@@ -179,6 +179,14 @@ impl Registry {
         shard.get(user).map(|local| local.positions)
     }
 
+    /// Returns the conversations whose order is kept for the user.
+    #[must_use]
+    pub fn conversations(&self, user: &UserKey) -> Vec<ConversationId> {
+        let shard = self.shard(user).lock();
+        let conversations = shard.get(user).map(|local| local.conversations.clone());
+        conversations.unwrap_or_default()
+    }
+
     /// Learns the places in a user's conversations, all of them if `complete`. Returns those in
     /// which something is missing that was not before.
     #[must_use]

@@ -1,5 +1,7 @@
 //! Tests of the registry with an interest that only takes notes.
 
+use std::task::{Context, Poll};
+
 use chat_domain::Role;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use service_kit::{apps::Apps, auth::Principal};
@@ -9,7 +11,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     ports::Unconfirmed,
-    session::Session,
+    session::{Entrance, Places, Session},
     transport::{Class, Link, Reason, Sent, Socket, SocketId},
 };
 
@@ -35,6 +37,14 @@ impl Interest for Notes {
 struct Deaf;
 
 impl Link for Deaf {
+    fn is_open(&self, _socket: u64) -> bool {
+        false
+    }
+
+    fn poll_drained(&self, _cx: &Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
     fn send(&self, _socket: u64, _frames: &[Frame], _class: Class) -> Sent {
         Sent::Closed
     }
@@ -79,14 +89,18 @@ impl Fixture {
             expires_at: Timestamp(0),
             token_id: None,
         };
-        let session = Session::new(principal, self.registry.enrol(user.clone()));
+        let entrance = Entrance {
+            enrolment: self.registry.enrol(user.clone()),
+            greeting: Vec::new(),
+        };
+        let session = Session::new(principal, entrance, Places::default(), None);
         let id = SocketId::new([0; 15]);
         Socket::new(number, id, "/chat".into(), Arc::new(Deaf), session)
     }
 
     fn attach(&self, socket: &ChatSocket) -> Option<ChatSocket> {
-        let enrolment = socket.session().take_enrolment()?;
-        self.registry.attach(enrolment, socket.clone())
+        let entrance = socket.session().take_entrance()?;
+        self.registry.attach(entrance.enrolment, socket.clone())
     }
 
     fn notes(&self) -> Vec<String> {

@@ -4,19 +4,24 @@
 //! [`Principal`](service_kit::auth::Principal), and nothing that sends or reads takes less.
 
 mod authenticate;
+mod cursor;
 mod expiry;
-mod rooms;
+mod places;
+mod sending;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chat_domain::{ChatError, ConversationId, Timestamp, User};
+use dialects::ServerEvent;
 use parking_lot::Mutex;
 use service_kit::{apps::App, auth::Principal};
 
 pub use authenticate::{Refusal, authenticate};
+pub use cursor::{BadClaim, Beginning, Claim, MAX_LISTED, RecoveryKey, SessionTag};
 pub use expiry::{Expired, ExpiryQueue};
-use rooms::Rooms;
+pub use places::{Offered, Place, Places, Room};
+pub use sending::Recovery;
 
 use crate::{
     calls::Device,
@@ -36,33 +41,51 @@ pub struct Session {
     app: Arc<App>,
     user: User,
     state: Mutex<State>,
+    /// Held while something is queued, so that an offset tells of all that was queued before.
+    places: Mutex<Places>,
+    recovery: Option<Recovery>,
     device: Mutex<Device>,
 }
 
 struct State {
-    rooms: Rooms,
     buckets: Buckets,
     expires_at: Timestamp,
     /// The client knows that its token expired.
     told: bool,
     /// There until the socket is attached.
-    enrolment: Option<Enrolment>,
+    entrance: Option<Box<Entrance>>,
+}
+
+/// What a socket on its way in brings along.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Entrance {
+    pub enrolment: Enrolment,
+    /// What the client is to be told at once.
+    pub greeting: Vec<ServerEvent>,
 }
 
 impl Session {
-    /// Makes the session of a socket on its way in.
+    /// Makes the session of a socket on its way in, which stands at `places`. Without `recovery`
+    /// its client cannot come back to it.
     #[must_use]
-    pub fn new(principal: Principal, enrolment: Enrolment) -> Self {
+    pub fn new(
+        principal: Principal,
+        entrance: Entrance,
+        places: Places,
+        recovery: Option<Recovery>,
+    ) -> Self {
         Self {
             app: principal.app,
             user: principal.user,
             state: Mutex::new(State {
-                rooms: Rooms::default(),
                 buckets: Buckets::default(),
                 expires_at: principal.expires_at,
                 told: false,
-                enrolment: Some(enrolment),
+                entrance: Some(Box::new(entrance)),
             }),
+            places: Mutex::new(places),
+            recovery,
             device: Mutex::default(),
         }
     }
@@ -94,21 +117,21 @@ impl Session {
         &self.device
     }
 
-    /// Hands over the announcement of this socket, once.
-    pub fn take_enrolment(&self) -> Option<Enrolment> {
-        self.state.lock().enrolment.take()
+    /// Hands over what the socket brought along, once.
+    pub fn take_entrance(&self) -> Option<Box<Entrance>> {
+        self.state.lock().entrance.take()
     }
 
     /// Tells whether the socket gets messages of its user's conversation: unless it left.
     #[must_use]
     pub fn hears(&self, conversation: ConversationId) -> bool {
-        self.state.lock().rooms.hears(conversation)
+        self.places.lock().hears(conversation)
     }
 
     /// Tells whether the socket also gets typing and read events of the conversation.
     #[must_use]
     pub fn is_joined(&self, conversation: ConversationId) -> bool {
-        self.state.lock().rooms.is_joined(conversation)
+        self.places.lock().is_joined(conversation)
     }
 
     /// Enters a room. Whether the user may is checked before.
@@ -117,7 +140,7 @@ impl Session {
     ///
     /// Returns [`ChatError::TooLarge`] when the socket is in too many.
     pub fn join(&self, conversation: ConversationId) -> Result<(), ChatError> {
-        self.state.lock().rooms.join(conversation)
+        self.places.lock().join(conversation)
     }
 
     /// Leaves a room.
@@ -126,7 +149,7 @@ impl Session {
     ///
     /// Returns [`ChatError::TooLarge`] when the socket left too many that it was never in.
     pub fn leave(&self, conversation: ConversationId) -> Result<(), ChatError> {
-        self.state.lock().rooms.leave(conversation)
+        self.places.lock().leave(conversation)
     }
 
     /// Counts an event of the socket.
@@ -195,6 +218,6 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Session>() <= 256, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
     }
 }

@@ -5,6 +5,7 @@
 //! travels is in `proto/`; how it travels is behind [`Requests`].
 
 mod calls;
+mod resume;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use chat_proto::{
 use tokio::time::Instant;
 
 pub use calls::Arrival;
+pub use resume::{Resumed, Stood};
 
 use crate::{metrics::Metric, ports::Requests, random, registry::UserKey};
 
@@ -48,7 +50,18 @@ impl std::fmt::Debug for Store {
 #[expect(missing_docs, reason = "plain fields")]
 pub struct Heads {
     pub heads: Vec<(ConversationId, Seq)>,
-    /// Whether these are all that were asked for.
+    pub epoch: u64,
+}
+
+/// Where the conversations of a user stand.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Opened {
+    /// Those that changed last, newest first.
+    pub heads: Vec<(ConversationId, Seq)>,
+    /// When each of them changed.
+    pub changed_at: Vec<Timestamp>,
+    /// Whether these are all.
     pub complete: bool,
     pub epoch: u64,
 }
@@ -107,7 +120,7 @@ impl Store {
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] when no store answers in time.
-    pub async fn open_session(&self, app: &AppId, user: &User) -> Result<Heads, ChatError> {
+    pub async fn open_session(&self, app: &AppId, user: &User) -> Result<Opened, ChatError> {
         let request = v1::OpenSessionRequest {
             app: app.as_str().to_owned(),
             user: Some(user.into()),
@@ -115,11 +128,7 @@ impl Store {
         let reply: v1::OpenSessionReply = self
             .call(Rpc::OpenSession, user.id.as_str(), &request, ATTEMPT)
             .await?;
-        Ok(Heads {
-            heads: heads(&reply.heads)?,
-            complete: reply.complete,
-            epoch: reply.epoch,
-        })
+        opened(&reply)
     }
 
     /// Returns a conversation to one of its participants.
@@ -161,7 +170,6 @@ impl Store {
             .await?;
         Ok(Heads {
             heads: heads(&reply.heads)?,
-            complete: true,
             epoch: reply.epoch,
         })
     }
@@ -347,6 +355,16 @@ fn conversation(wire: Option<v1::Conversation>) -> Result<Conversation, ChatErro
 fn messages(wire: Vec<v1::Message>) -> Result<Vec<Message>, ChatError> {
     let messages: Result<_, WireError> = wire.into_iter().map(Message::try_from).collect();
     Ok(messages?)
+}
+
+fn opened(wire: &v1::OpenSessionReply) -> Result<Opened, ChatError> {
+    let changed_at = wire.heads.iter().map(|head| Timestamp(head.changed_at_ms));
+    Ok(Opened {
+        heads: heads(&wire.heads)?,
+        changed_at: changed_at.collect(),
+        complete: wire.complete,
+        epoch: wire.epoch,
+    })
 }
 
 fn heads(wire: &[v1::Head]) -> Result<Vec<(ConversationId, Seq)>, ChatError> {

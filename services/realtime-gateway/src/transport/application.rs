@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use socketio_protocol::engine::Transport;
 
-use super::Socket;
+use super::{Socket, SocketId};
 
 /// The program that the sockets belong to.
 ///
@@ -79,6 +79,9 @@ pub struct Handshake {
     pub address: IpAddr,
     /// The transport the connection began with.
     pub transport: Transport,
+    /// Whether the request named the version before the transport, as the clients in JavaScript do
+    /// and those in Python do not.
+    pub names_version_first: bool,
 }
 
 impl std::fmt::Debug for Handshake {
@@ -95,6 +98,8 @@ impl std::fmt::Debug for Handshake {
 pub struct Accepted<S> {
     /// What the application remembers of the socket.
     pub session: S,
+    /// The `socket.id` that the client is told.
+    pub id: SocketId,
     /// The private id with which the client may recover; `None` leaves the key out.
     pub pid: Option<String>,
 }
@@ -192,6 +197,9 @@ pub enum Reason {
 pub enum Class {
     /// Never dropped: when there is no room left, the connection is closed instead.
     Message,
+    /// Left out when the client is behind: whoever sends it knows where to get it again, and waits
+    /// for [`Socket::drained`].
+    Refillable,
     /// Dropped first: typing, presence.
     Ephemeral,
 }
@@ -203,6 +211,8 @@ pub enum Sent {
     Queued,
     /// It was [`Class::Ephemeral`] and the client is behind.
     Dropped,
+    /// It was [`Class::Refillable`] and the client is behind.
+    Full,
     /// The socket is gone, or has just been closed for lack of room.
     Closed,
 }

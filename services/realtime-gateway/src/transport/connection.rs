@@ -167,6 +167,9 @@ impl<A: Application> Connection<A> {
             state.worker = Worker::Running;
         }
         let wakers = state.take_wakers();
+        if has_closed {
+            state.outbox.wake();
+        }
         drop(state);
 
         for waker in wakers.into_iter().flatten() {
@@ -265,6 +268,21 @@ impl<A: Application> Link for Connection<A> {
                     Sent::Closed
                 })
         })
+    }
+
+    fn is_open(&self, socket: u64) -> bool {
+        self.state
+            .lock()
+            .protocol
+            .is_connected(namespace_id(socket))
+    }
+
+    fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.protocol.closed().is_some() {
+            return Poll::Ready(());
+        }
+        state.outbox.poll_drained(self.server.config.outbox, cx)
     }
 
     fn disconnect(&self, socket: u64) {

@@ -72,16 +72,16 @@ async fn engine<A: Application>(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Answer, QueryError> {
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let query = Query::parse(&query)?;
-    match (query.transport, query.sid) {
+    let text = request.uri().query().unwrap_or_default().to_owned();
+    let query = Query::parse(&text)?;
+    match (query.transport, &query.sid) {
         (Transport::Polling, None) if request.method() == Method::GET => {
-            let handshake = handshake(server, peer, request.headers(), Transport::Polling);
+            let handshake = handshake(server, peer, request.headers(), &query);
             Ok(polling::open(server, config, handshake))
         }
         (Transport::Polling, None) => Err(QueryError::BadHandshakeMethod),
         (Transport::Polling, Some(sid)) => {
-            let place = server.find(&sid)?;
+            let place = server.find(sid)?;
             match (request.method(), place) {
                 (&Method::GET, Place::Here(connection)) => polling::get(connection).await,
                 (&Method::POST, Place::Here(connection)) => {
@@ -97,11 +97,10 @@ async fn engine<A: Application>(
             let upgrade = Upgrade::take(request)?;
             match sid {
                 None => {
-                    let transport = Transport::Websocket;
-                    let handshake = handshake(server, peer, upgrade.headers(), transport);
+                    let handshake = handshake(server, peer, upgrade.headers(), &query);
                     Ok(upgrade::open(server, config, handshake, upgrade))
                 }
-                Some(sid) => match server.find(&sid)? {
+                Some(sid) => match server.find(sid)? {
                     Place::Here(connection) => Ok(upgrade::probe(connection, upgrade)),
                     Place::At(replica) => forward::upgrade(server, replica, upgrade).await,
                 },
@@ -115,7 +114,7 @@ fn handshake<A: Application>(
     server: &Shared<A>,
     peer: IpAddr,
     headers: &HeaderMap,
-    transport: Transport,
+    query: &Query<'_>,
 ) -> Handshake {
     let header = |name| text(headers, &name).map(Box::from);
     Handshake {
@@ -124,7 +123,8 @@ fn handshake<A: Application>(
         origin: header(ORIGIN),
         host: header(HOST),
         address: client_address(server, peer, headers),
-        transport,
+        transport: query.transport,
+        names_version_first: query.names_version_first,
     }
 }
 

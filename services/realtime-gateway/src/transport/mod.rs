@@ -27,6 +27,7 @@ mod upgrade;
 mod websocket;
 mod worker;
 
+pub(crate) use self::sid::random;
 pub use self::{
     application::{
         Accepted, AfterRefusal, Application, Args, Class, ConnectRequest, Event, Handshake, Reason,

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -23,10 +23,17 @@ const OVERHEAD: usize = 64;
 /// How much may wait for one client.
 #[derive(Debug, Clone, Copy)]
 pub struct OutboxLimits {
-    /// Bytes beyond which [`Class::Ephemeral`] frames are left out.
+    /// Bytes beyond which [`Class::Ephemeral`] and [`Class::Refillable`] frames are left out.
     pub soft: usize,
     /// Bytes beyond which the connection is closed.
     pub hard: usize,
+}
+
+impl OutboxLimits {
+    /// Bytes down to which a client has to read before [`Class::Refillable`] frames go on.
+    const fn low(self) -> usize {
+        self.soft / 2
+    }
 }
 
 /// The client is so far behind that its connection has to be closed.
@@ -42,6 +49,15 @@ pub(super) struct Outbox {
     n_ephemeral: usize,
     /// Bytes of the first frame that are written.
     n_written: usize,
+    /// Those who wait for room.
+    waiting: Option<Box<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// The cost at which they are woken.
+    low: usize,
+    wakers: Vec<Waker>,
 }
 
 impl Outbox {
@@ -67,6 +83,11 @@ impl Outbox {
                 return Ok(Sent::Dropped);
             }
             self.drop_ephemeral();
+            // Else there is room, however long it is: who waits for room must get on.
+            let is_behind = self.cost + added > limits.soft && limits.low() < self.cost;
+            if is_behind && class == Class::Refillable {
+                return Ok(Sent::Full);
+            }
         }
         if self.cost + added > limits.hard {
             return Err(Overflow);
@@ -126,8 +147,32 @@ impl Outbox {
         (self.frames.len(), self.n_written)
     }
 
+    /// Waits until half of the soft limit is free.
+    pub(super) fn poll_drained(&mut self, limits: OutboxLimits, cx: &Context<'_>) -> Poll<()> {
+        let low = limits.low();
+        if self.cost <= low {
+            return Poll::Ready(());
+        }
+        let waiting = self.waiting.get_or_insert_with(|| {
+            Box::new(Waiting {
+                low,
+                wakers: Vec::new(),
+            })
+        });
+        waiting.wakers.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Wakes those who wait for room, whether there is or not.
+    pub(super) fn wake(&mut self) {
+        for waker in self.waiting.take().into_iter().flat_map(|all| all.wakers) {
+            waker.wake();
+        }
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
+        self.wake();
         *self = Self::default();
     }
 
@@ -151,6 +196,13 @@ impl Outbox {
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|all| self.cost <= all.low)
+        {
+            self.wake();
+        }
     }
 
     fn drop_ephemeral(&mut self) {
@@ -161,7 +213,7 @@ impl Outbox {
         let mut is_torn = self.n_written > 0;
         self.frames.retain(|(_, class)| {
             let is_head = std::mem::replace(&mut is_torn, false);
-            is_head || *class == Class::Message
+            is_head || *class != Class::Ephemeral
         });
         self.cost = self.frames.iter().map(|(frame, _)| cost(frame)).sum();
         self.n_ephemeral = self
@@ -178,7 +230,13 @@ fn cost(frame: &Frame) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::Wake,
+    };
 
     use proptest::{collection::vec, prelude::*};
 
@@ -292,6 +350,49 @@ mod tests {
             outbox.push(&[frame(500)], Class::Message, LIMITS),
             Err(Overflow)
         );
+    }
+
+    #[test]
+    fn what_can_be_got_again_is_left_out_over_the_soft_limit_unless_it_is_alone() {
+        let mut outbox = Outbox::default();
+
+        let first = outbox.push(&[frame(1_500)], Class::Refillable, LIMITS);
+        let second = outbox.push(&[frame(1)], Class::Refillable, LIMITS);
+
+        assert_eq!((first, second), (Ok(Sent::Queued), Ok(Sent::Full)));
+    }
+
+    #[test]
+    fn who_waits_for_room_is_woken_when_half_of_it_is_free() {
+        let mut outbox = Outbox::default();
+        outbox
+            .push(&[frame(300), frame(300)], Class::Refillable, LIMITS)
+            .unwrap();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        assert!(outbox.poll_drained(LIMITS, &cx).is_pending());
+        let mut stream = Trickle {
+            taken: Vec::new(),
+            room: 10,
+        };
+        let _ = outbox.poll_write(&mut stream, &mut Context::from_waker(Waker::noop()));
+        assert!(!woken.0.load(Ordering::SeqCst));
+
+        stream.room = 300;
+        let _ = outbox.poll_write(&mut stream, &mut Context::from_waker(Waker::noop()));
+
+        assert!(woken.0.load(Ordering::SeqCst));
+        assert!(outbox.poll_drained(LIMITS, &cx).is_ready());
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
     }
 
     #[test]

@@ -80,8 +80,8 @@ impl SessionKey {
     }
 }
 
-/// Draws random bytes.
-pub(super) fn random<const N: usize>() -> [u8; N] {
+/// Draws random bytes, fit for secrets.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[expect(
         clippy::expect_used,

@@ -2,13 +2,15 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     hash::{Hash, Hasher},
     sync::Arc,
+    task::{Context, Poll},
 };
 
 use socketio_protocol::{Frame, packet};
 
-use super::{Class, Reason, Sent};
+use super::{Class, Reason, Sent, sid};
 
 /// The connection below a socket, as the socket sees it.
 ///
@@ -16,6 +18,12 @@ use super::{Class, Reason, Sent};
 pub trait Link: Send + Sync {
     /// Queues frames for the client, one right after the other. Never waits.
     fn send(&self, socket: u64, frames: &[Frame], class: Class) -> Sent;
+
+    /// Tells whether the client is still in the namespace of `socket`.
+    fn is_open(&self, socket: u64) -> bool;
+
+    /// Waits until there is room for what is [`Class::Refillable`], or the connection is over.
+    fn poll_drained(&self, cx: &Context<'_>) -> Poll<()>;
 
     /// Leaves the namespace of `socket`.
     fn disconnect(&self, socket: u64);
@@ -90,11 +98,23 @@ impl<S> Socket<S> {
         self.0.link.send(self.0.number, frames, class)
     }
 
-    /// Queues an event whose arguments are JSON texts.
+    /// Queues an event whose arguments are JSON texts. The chat does not: its events carry offsets.
     #[expect(clippy::must_use_candidate, reason = "it is done for its effect")]
     pub fn emit(&self, name: &str, args: &[&str]) -> Sent {
         let packet = packet::encode_event(self.namespace(), None, name, args);
         self.send(&Frame::text(&packet), Class::Message)
+    }
+
+    /// Tells whether the client is still there.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.link.is_open(self.number())
+    }
+
+    /// Waits until the client has read most of what is queued, or is gone.
+    pub fn drained(&self) -> impl Future<Output = ()> + Send + use<'_, S> {
+        let link = &*self.0.link;
+        poll_fn(|cx| link.poll_drained(cx))
     }
 
     /// Queues the acknowledgement of the event that asked for `ack`.
@@ -144,11 +164,17 @@ impl<S> fmt::Debug for Socket<S> {
 }
 
 /// A `socket.id`: 20 characters that cannot be guessed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketId([u8; 20]);
 
 impl SocketId {
-    /// Encodes 15 random bytes.
+    /// Draws one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::new(sid::random())
+    }
+
+    /// Encodes 15 bytes that nobody can guess.
     #[must_use]
     pub fn new(random: [u8; 15]) -> Self {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use socketio_protocol::connection::NamespaceId;
 
 use super::{
-    Accepted, AfterRefusal, Application, ConnectRequest, Event, Reason, Refused, Socket, SocketId,
+    Accepted, AfterRefusal, Application, ConnectRequest, Event, Reason, Refused, Socket,
     connection::{Connection, State, Worker},
     inbox::Item,
-    sid,
 };
 
 /// What is handed over next.
@@ -52,12 +51,15 @@ async fn connect<A: Application>(
     let number = request.socket_number;
     let namespace = Arc::clone(&request.namespace);
 
-    let Accepted { session, pid } = match application.connect(request).await {
+    let Accepted {
+        session,
+        id: socket_id,
+        pid,
+    } = match application.connect(request).await {
         Ok(accepted) => accepted,
         Err(refused) => return refuse(connection, id, &refused),
     };
 
-    let socket_id = SocketId::new(sid::random());
     let is_accepted = connection
         .with(|protocol, sink| protocol.accept(id, socket_id.as_str(), pid.as_deref(), sink));
     if is_accepted {

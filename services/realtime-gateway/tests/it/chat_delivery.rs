@@ -1,7 +1,7 @@
 //! Events that are lost, repeated, late or forged.
 
 use bytes::Bytes;
-use chat_domain::{AppId, Seq};
+use chat_domain::{AppId, ConversationId, Seq};
 use chat_proto::{WireId as _, subject, v1};
 use prost::Message as _;
 use serde_json::json;
@@ -76,19 +76,31 @@ async fn a_sender_behind_a_gap_is_confirmed_in_order() {
 }
 
 #[tokio::test]
-async fn a_long_gap_is_not_streamed() {
+async fn a_long_gap_is_closed_in_pieces() {
     let world = World::new().await;
     let conversation = world.converse();
     let gateway = world.gateway().await;
     let mut patient = world.connect_patient(&gateway).await;
-    world.store.fates.lock().extend([Fate::Lose; 600]);
-    for n in 0..600 {
-        let content = n.to_string();
-        world
-            .store
-            .post(conversation, &world.consultant, &content)
-            .await;
+    post_lost(&world, conversation, 1_100).await;
+
+    world
+        .store
+        .post(conversation, &world.consultant, "now")
+        .await;
+
+    for seq in 1..=1_101 {
+        let heard = patient.expect("new_message").await;
+        assert_eq!(heard["message"]["seq"], seq);
     }
+}
+
+#[tokio::test]
+async fn a_gap_too_long_to_close_is_told() {
+    let world = World::new().await;
+    let conversation = world.converse();
+    let gateway = world.gateway().await;
+    let mut patient = world.connect_patient(&gateway).await;
+    post_lost(&world, conversation, 5_100).await;
 
     world
         .store
@@ -96,7 +108,7 @@ async fn a_long_gap_is_not_streamed() {
         .await;
 
     let resync = patient.expect("resync").await;
-    let expected = json!([{ "conversationId": conversation.to_string(), "lastSeq": 601 }]);
+    let expected = json!([{ "conversationId": conversation.to_string(), "lastSeq": 5_101 }]);
     assert_eq!(resync["conversations"], expected);
     world
         .store
@@ -104,6 +116,18 @@ async fn a_long_gap_is_not_streamed() {
         .await;
     let heard = patient.expect("new_message").await;
     assert_eq!(heard["message"]["content"], "next");
+}
+
+/// Stores messages whose events are lost.
+async fn post_lost(world: &World, conversation: ConversationId, n: usize) {
+    world.store.fates.lock().extend(vec![Fate::Lose; n]);
+    for n in 0..n {
+        let content = n.to_string();
+        world
+            .store
+            .post(conversation, &world.consultant, &content)
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 //! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Media never
 //! passes here.
 
-mod follow_up;
 mod outcome;
 mod record;
 mod sweep;
@@ -21,7 +20,6 @@ use chat_domain::{
 use service_kit::apps::Apps;
 use uuid::Uuid;
 
-pub use follow_up::FollowUp;
 pub use record::Recorder;
 pub use sweep::{reconcile, sweep};
 
@@ -212,13 +210,12 @@ impl Calls {
         self.history.mark_told(member.app, member.user, calls).await
     }
 
-    /// Notes that a gateway lives; it says so every three seconds. Returns whether it has to announce
-    /// its devices.
+    /// Notes that a gateway lives; it says so every three seconds.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] while the state is.
-    pub async fn alive(&self, gateway: GatewayId) -> Result<bool, ChatError> {
+    pub async fn alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
         self.state.alive(gateway).await
     }
 

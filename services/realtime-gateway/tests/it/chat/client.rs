@@ -28,6 +28,7 @@ pub(crate) struct Client {
     packets: VecDeque<String>,
     closed: bool,
     last_ack: u64,
+    offset: Option<String>,
 }
 
 impl Client {
@@ -46,9 +47,21 @@ impl Client {
         auth: &str,
         headers: &str,
     ) -> (Self, String) {
+        let query = "EIO=4&transport=websocket";
+        Self::attempt_as(gateway, query, namespace, auth, headers).await
+    }
+
+    /// Does so with a query of its own.
+    pub(crate) async fn attempt_as(
+        gateway: SocketAddr,
+        query: &str,
+        namespace: &str,
+        auth: &str,
+        headers: &str,
+    ) -> (Self, String) {
         let mut stream = TcpStream::connect(gateway).await.unwrap();
         let request = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {gateway}\r\n{headers}\
+            "GET /socket.io/?{query} HTTP/1.1\r\nHost: {gateway}\r\n{headers}\
              Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         );
@@ -64,6 +77,7 @@ impl Client {
             packets: VecDeque::new(),
             closed: false,
             last_ack: 0,
+            offset: None,
         };
         assert!(client.packet().await.unwrap().starts_with('0'));
         let namespace = if namespace == "/" {
@@ -74,6 +88,11 @@ impl Client {
         client.write(&format!("40{namespace}{auth}")).await;
         let answer = client.packet().await.unwrap();
         (client, answer)
+    }
+
+    /// Returns the offset of the last event, if that had one.
+    pub(crate) fn offset(&self) -> Option<String> {
+        self.offset.clone()
     }
 
     pub(crate) async fn emit(&mut self, name: &str, payload: &Value) {
@@ -121,6 +140,9 @@ impl Client {
             "2" => {
                 let args: Vec<Value> = serde_json::from_str(json).unwrap();
                 let name = args[0].as_str().unwrap().to_owned();
+                if let Some(Value::String(offset)) = args.last().filter(|_| 1 < args.len()) {
+                    self.offset = Some(offset.clone());
+                }
                 Heard::Event(name, args.get(1).cloned().unwrap_or_default())
             }
             "3" => {

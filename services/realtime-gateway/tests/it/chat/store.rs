@@ -247,6 +247,11 @@ impl FakeStore {
                     epoch,
                 })
             }
+            Rpc::ResumeSession => {
+                let request = v1::ResumeSessionRequest::decode(payload).unwrap();
+                let user = User::try_from(request.user.clone().unwrap()).unwrap();
+                self.resume(&request, &user.id)?
+            }
             Rpc::GetConversation => {
                 let request = v1::GetConversationRequest::decode(payload).unwrap();
                 let user = UserId::new(&request.user_id)?;
@@ -308,9 +313,67 @@ impl FakeStore {
             | Rpc::DeviceGone
             | Rpc::DeviceBack
             | Rpc::CallsTold
-            | Rpc::GatewayAlive
-            | Rpc::SetStatus => self.answer_call(rpc, payload).await?,
+            | Rpc::GatewayAlive => self.answer_call(rpc, payload).await?,
         })
+    }
+
+    fn resume(
+        &self,
+        request: &v1::ResumeSessionRequest,
+        user: &UserId,
+    ) -> Result<Bytes, ChatError> {
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        if request.epoch != epoch {
+            return Err(ChatError::Conflict("another generation"));
+        }
+        let conversations = self.conversations.lock();
+        let own = conversations
+            .values()
+            .filter(|stored| stored.conversation.participant(user).is_some());
+        let since = request.others_since_ms.unwrap_or(i64::MIN);
+        let mut stands = Vec::new();
+        for stored in own.clone() {
+            let id = stored.conversation.id.to_wire();
+            let named = request
+                .stands
+                .iter()
+                .find(|stand| stand.conversation_id == id);
+            let mut known = stored.messages.iter();
+            let after_seq = match named {
+                Some(named) => named.after_seq,
+                None => known
+                    .rposition(|one| one.created_at.0 <= since)
+                    .map_or(0, |n| n as u64 + 1),
+            };
+            stands.push(v1::Stand {
+                conversation_id: id,
+                after_seq,
+                last_seq: stored.conversation.last_seq.0,
+            });
+        }
+        let is_own = |id: &Bytes| stands.iter().any(|stand| stand.conversation_id == *id);
+        let named = request.stands.iter().map(|stand| &stand.conversation_id);
+        if !named.chain(&request.joined).all(is_own) {
+            return Err(ChatError::NotParticipant);
+        }
+        let n_missed = stands
+            .iter()
+            .map(|stand| stand.last_seq.saturating_sub(stand.after_seq))
+            .sum();
+        if 5_000 < n_missed {
+            return Err(ChatError::TooLarge("what was missed"));
+        }
+        let heads = own.map(|stored| head(&stored.conversation)).collect();
+        Ok(encode(&v1::ResumeSessionReply {
+            opened: Some(v1::OpenSessionReply {
+                heads,
+                complete: true,
+                epoch,
+            }),
+            stands,
+            n_missed,
+            receipts: Vec::new(),
+        }))
     }
 
     async fn append(&self, request: v1::AppendRequest) -> Result<Bytes, ChatError> {
@@ -425,6 +488,7 @@ fn head(conversation: &Conversation) -> v1::Head {
     v1::Head {
         conversation_id: conversation.id.to_wire(),
         last_seq: conversation.last_seq.0,
+        changed_at_ms: conversation.updated_at.0,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use realtime_gateway::transport::{
     Accepted, AfterRefusal, Application, Config, ConnectRequest, Event, Handshake, Reason, Refused,
-    Server, Socket,
+    Server, Socket, SocketId,
 };
 use serde_json::json;
 use socketio_protocol::ws::{CloseCode, Decoder, Message, OpCode, client};
@@ -300,6 +300,7 @@ impl Application for Echo {
             _ => {
                 return Ok(Accepted {
                     session: (),
+                    id: SocketId::random(),
                     pid: Some("p".to_owned()),
                 });
             }
