@@ -37,9 +37,13 @@ fn of_relay(relay: &Relay) -> String {
     json::object(about(&relay.server).into_iter().chain([secret]))
 }
 
-fn about(server: &Server) -> [(&'static str, String); 2] {
+fn about(server: &Server) -> Vec<(&'static str, String)> {
+    let monitor = server.monitor_url.as_deref().map(json::string);
     [
         ("url", json::string(&server.url)),
         ("pid", server.running.pid().to_string()),
     ]
+    .into_iter()
+    .chain(monitor.map(|url| ("monitor_url", url)))
+    .collect()
 }

@@ -40,6 +40,11 @@ TEST
   chromium      Prints the path of the browser that the tests use, fetching one where there is none.
   conformance-server --port P
                 The transport alone, for the official Engine.IO and Socket.IO suites.
+  chaos [FLAGS..]     Faults: replicas and servers are killed, stopped and cut off while people chat
+                and call; then the history of what everybody saw is checked. See docs/FAULTS.md.
+    --seed N          Repeats the faults of an earlier run.
+    --faults N        At least so many. Default: one of each kind.
+    --long            Until Ctrl-C or --faults, round after round.
   bench [FLAGS..]     Measures an optimised system of its own. --gateways and --stores as for up;
                 other flags go to the load generator, see `cargo run -p loadtest -- bench --help`.
 

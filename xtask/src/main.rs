@@ -11,6 +11,7 @@
 mod apps;
 mod apt;
 mod bench;
+mod chaos;
 mod chromium;
 mod ci;
 mod cli;
@@ -22,6 +23,7 @@ mod help;
 mod http;
 mod json;
 mod layers;
+mod links;
 mod lock;
 mod node;
 mod places;
@@ -73,6 +75,7 @@ fn run() -> Result<bool> {
     let places = Places::find()?;
     match command.as_str() {
         "bench" => bench::command(args, &places)?,
+        "chaos" => return chaos::command(args, &places),
         "ci" => return ci::command(args, &places),
         "chromium" => chromium::print(args, &places)?,
         "conformance-server" => services::conformance_server(args, &places)?,

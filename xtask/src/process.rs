@@ -1,17 +1,17 @@
 //! Child processes that never outlive xtask.
 //!
 //! Every child leads its own process group, so Ctrl-C reaches xtask alone and xtask decides the
-//! order in which things end. Nothing here restarts a child.
+//! order in which things end. No child is started again unless somebody asks for it.
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, LazyLock, atomic::AtomicBool, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal};
 
 /// How often a wait looks again.
@@ -51,6 +51,7 @@ pub(crate) struct Running {
     pub(crate) name: String,
     /// Where its output goes.
     pub(crate) log: PathBuf,
+    command: Command,
     child: Child,
     ended: Option<ExitStatus>,
     stop_signal: Signal,
@@ -77,10 +78,26 @@ impl Running {
         Ok(Self {
             name: name.to_owned(),
             log: log.to_owned(),
+            command,
             child,
             ended: None,
             stop_signal,
         })
+    }
+
+    /// Starts it once more as it was started, without waiting for it; its log goes on.
+    ///
+    /// # Errors
+    ///
+    /// When it still runs, or can't be started.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        ensure!(self.ended().is_some(), "{} still runs", self.name);
+        self.child = self
+            .command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name))?;
+        self.ended = None;
+        Ok(())
     }
 
     /// The process id.
@@ -145,6 +162,8 @@ impl Running {
     pub(crate) fn ask_to_end(&mut self) {
         if self.ended().is_none() {
             signal(&self.child, self.stop_signal);
+            // What a test has stopped does not hear of it before it goes on.
+            signal(&self.child, Signal::CONT);
         }
     }
 
@@ -201,6 +220,11 @@ impl Task {
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self { child, ended: None })
+    }
+
+    /// Takes the pipes to and from it; `None` unless the command has both, and the second time.
+    pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        self.child.stdin.take().zip(self.child.stdout.take())
     }
 
     /// Waits for the end.

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use crate::{
     cli::Args,
     http, json,
+    links::Links,
     places::Places,
     ports::Ports,
     process::{self, Running, Task},
@@ -130,6 +131,8 @@ pub(crate) struct Shared {
     pub(crate) database_url: String,
     pub(crate) nats_url: String,
     pub(crate) redis_url: String,
+    /// What stands between a service and these three.
+    pub(crate) links: Links,
     pub(crate) stun_urls: String,
     pub(crate) turn_urls: String,
     pub(crate) turn_secret: String,
@@ -162,13 +165,13 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
-        let mut command = service("chat-store", places, shared)?;
+        let mut command = service("chat-store", name, places, shared)?;
         command
             .env("STORE_LISTEN", loopback(port))
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
             .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
-            .env("DATABASE_URL", &shared.database_url)
-            .env("REDIS_URL", &shared.redis_url)
+            .env("DATABASE_URL", shared.links.url(name, &shared.database_url))
+            .env("REDIS_URL", shared.links.url(name, &shared.redis_url))
             .env("CHAT_SERVICE_TOKEN", &shared.service_token)
             .env("STUN_URLS", &shared.stun_urls)
             .env("TURN_URLS", &shared.turn_urls)
@@ -194,7 +197,7 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port) = (ports.take()?, ports.take()?);
-        let mut command = service("realtime-gateway", places, shared)?;
+        let mut command = service("realtime-gateway", name, places, shared)?;
         command
             .env("GATEWAY_LISTEN", loopback(port))
             .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
@@ -250,7 +253,7 @@ impl Service {
     }
 }
 
-fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
+fn service(program: &str, name: &str, places: &Places, shared: &Shared) -> Result<Command> {
     let profile = match shared.profile {
         Profile::Dev => "debug",
         Profile::Release => "release",
@@ -263,7 +266,7 @@ fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
     );
     let mut command = tied::command(program, None);
     command
-        .env("NATS_URL", &shared.nats_url)
+        .env("NATS_URL", shared.links.url(name, &shared.nats_url))
         .env("CHAT_APPS_FILE", &shared.apps_file)
         .env("LOG_FORMAT", "text")
         .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)

@@ -12,6 +12,7 @@ use crate::{
     endpoints,
     fetch::Source,
     json,
+    links::Links,
     places::Places,
     ports::{self, Ports},
     process::Running,
@@ -64,6 +65,21 @@ impl System {
     ///
     /// When anything can't be fetched, built or started; what was started is ended again.
     pub(crate) fn start(options: &Options, places: &Places, build: Option<Task>) -> Result<Self> {
+        Self::start_linked(options, places, build, |_, _| Ok(Links::default()))
+    }
+
+    /// As [`System::start`], the services finding the servers through `links`, which is asked when
+    /// the build is there and the servers answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`], and when `links` fails.
+    pub(crate) fn start_linked(
+        options: &Options,
+        places: &Places,
+        build: Option<Task>,
+        links: impl FnOnce(&Servers, &mut Ports) -> Result<Links>,
+    ) -> Result<Self> {
         let mut free = Ports::new();
         let port = options.port.map_or_else(|| free.take(), Ok)?;
         let addresses = ports::public(port)?;
@@ -85,6 +101,7 @@ impl System {
             database_url: servers.postgres.url.clone(),
             nats_url: servers.nats.url.clone(),
             redis_url: servers.redis.url.clone(),
+            links: links(&servers, &mut free)?,
             stun_urls: servers.coturn.stun_urls(),
             turn_urls: servers.coturn.turn_urls(),
             turn_secret: servers.coturn.secret.clone(),

@@ -4,19 +4,17 @@
 //! differ. It opens sockets only to the addresses in the endpoints file.
 
 mod calls;
-mod client;
-mod endpoints;
 mod idle;
 mod latency;
 mod machine;
 mod peak;
 mod report;
-mod users;
 mod yardstick;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use load_kit::{client, endpoints, users};
 
 use crate::{endpoints::Endpoints, report::Report};
 

@@ -7,14 +7,16 @@ use anyhow::Result;
 use super::Violation;
 
 /// What each of our crates may depend on among our crates.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("chat-domain", &[]),
     ("socketio-protocol", &[]),
     ("chat-proto", &["chat-domain"]),
     ("dialects", &["chat-domain"]),
     ("service-kit", &["chat-domain", "chat-proto"]),
     ("test-kit", &["chat-domain", "chat-proto"]),
-    ("loadtest", &["socketio-protocol"]),
+    ("load-kit", &["socketio-protocol"]),
+    ("loadtest", &["load-kit"]),
+    ("chaos", &["load-kit", "socketio-protocol"]),
     (
         "chat-store",
         &[

@@ -74,6 +74,7 @@ pub(super) fn start(
     Ok(Relay {
         server: Server {
             url: format!("turn:127.0.0.1:{port}"),
+            monitor_url: None,
             running,
         },
         secret,

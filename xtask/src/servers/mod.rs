@@ -88,6 +88,8 @@ pub(crate) struct Servers {
 pub(crate) struct Server {
     /// How clients reach it.
     pub(crate) url: String,
+    /// Where it tells about itself, if it does.
+    pub(crate) monitor_url: Option<String>,
     /// Its process.
     pub(crate) running: Running,
 }

@@ -31,6 +31,7 @@ pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Resul
     })?;
     Ok(Server {
         url: format!("nats://127.0.0.1:{port}"),
+        monitor_url: Some(format!("http://127.0.0.1:{monitor}")),
         running,
     })
 }

@@ -79,6 +79,7 @@ pub(crate) fn start(
     running.wait_until(PATIENCE, || is_ready(&state, &pid))?;
     Ok(Server {
         url: format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}"),
+        monitor_url: None,
         running,
     })
 }

@@ -28,6 +28,7 @@ pub(super) fn start(program: &Program, run: &RunDir, ports: &mut Ports) -> Resul
     running.wait_until(PATIENCE, || answers(port, "PING\r\n", "+PONG"))?;
     Ok(Server {
         url: format!("redis://127.0.0.1:{port}"),
+        monitor_url: None,
         running,
     })
 }

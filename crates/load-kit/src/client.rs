@@ -1,4 +1,4 @@
-//! A Socket.IO client over WebSocket: as little as a load generator needs.
+//! A Socket.IO client over WebSocket: as little as generators of load and of faults need.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,8 @@ const MASK: [u8; 4] = [0x5a; 4];
 const MAX_MESSAGE: usize = 1 << 20;
 
 /// One connected socket on `/chat`.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     stream: TcpStream,
     decoder: Decoder,
     received: VecDeque<String>,
@@ -23,7 +24,22 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects to `http://host:port` and joins the namespace with `token`.
-    pub(crate) async fn connect(url: &str, token: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Returns why it could not connect, or what it was refused with.
+    pub async fn connect(url: &str, token: &str) -> anyhow::Result<Self> {
+        let (client, _) = Self::open(url, &format!("{{\"token\":\"{token}\"}}")).await?;
+        Ok(client)
+    }
+
+    /// Connects to `http://host:port`, joins the namespace with the JSON `auth`, and returns the JSON
+    /// that was answered, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn open(url: &str, auth: &str) -> anyhow::Result<(Self, String)> {
         let address = url
             .strip_prefix("http://")
             .context("only http:// is supported")?;
@@ -53,44 +69,54 @@ impl Client {
             open.starts_with('0'),
             "expected the open packet, got {open}"
         );
-        client
-            .write(&format!("40/chat,{{\"token\":\"{token}\"}}"))
-            .await?;
+        client.send(&format!("40/chat,{auth}")).await?;
         let connected = client.next().await?;
-        ensure!(
-            connected.starts_with("40/chat,"),
-            "the token was refused: {connected}"
-        );
-        Ok(client)
+        let answer = connected
+            .strip_prefix("40/chat,")
+            .with_context(|| format!("CONNECT was refused: {connected}"))?
+            .to_owned();
+        Ok((client, answer))
     }
 
     /// Emits an event; `arguments` is the JSON behind its name.
-    pub(crate) async fn emit(&mut self, event: &str, arguments: &str) -> anyhow::Result<()> {
-        self.write(&format!("42/chat,[\"{event}\",{arguments}]"))
+    ///
+    /// # Errors
+    ///
+    /// Returns that the connection is gone.
+    pub async fn emit(&mut self, event: &str, arguments: &str) -> anyhow::Result<()> {
+        self.send(&format!("42/chat,[\"{event}\",{arguments}]"))
             .await
     }
 
     /// Returns the next packet that is no ping; answers those.
     ///
     /// Cancelling it loses nothing: what was read is kept.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// Returns that the connection is gone.
+    pub async fn next(&mut self) -> anyhow::Result<String> {
         loop {
             while let Some(packet) = self.received.pop_front() {
                 if packet != "2" {
                     return Ok(packet);
                 }
-                self.write("3").await?;
+                self.send("3").await?;
             }
             self.read().await?;
         }
     }
 
     /// Waits for the server's next ping and answers it.
-    pub(crate) async fn answer_one_ping(&mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Returns that the connection is gone.
+    pub async fn answer_one_ping(&mut self) -> anyhow::Result<()> {
         loop {
             while let Some(packet) = self.received.pop_front() {
                 if packet == "2" {
-                    return self.write("3").await;
+                    return self.send("3").await;
                 }
             }
             self.read().await?;
@@ -119,7 +145,12 @@ impl Client {
         Ok(())
     }
 
-    async fn write(&mut self, packet: &str) -> anyhow::Result<()> {
+    /// Sends one packet as it is.
+    ///
+    /// # Errors
+    ///
+    /// Returns that the connection is gone.
+    pub async fn send(&mut self, packet: &str) -> anyhow::Result<()> {
         let frame = client::frame(OpCode::Text, packet.as_bytes(), MASK);
         Ok(self.stream.write_all(&frame).await?)
     }

@@ -1,0 +1,428 @@
+//! What there is at the end: rows, what REST says of them, counters, and what logs must not hold.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use sqlx::{PgPool, Row as _};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    history::{CallRow, Event, Expected, Message, Whose, Window},
+    people::{Person, Talk},
+    workload::{self, SDP, Stage},
+};
+
+/// How long what happens in the background may take after everything is healed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Who the records are by.
+const ME: &str = "suite";
+
+/// Everything that a collection looks at.
+#[derive(Debug)]
+pub struct Scene {
+    /// The run.
+    pub stage: Arc<Stage>,
+    /// Everybody.
+    pub people: Vec<Arc<Person>>,
+    /// Postgres, past the proxies.
+    pub database: PgPool,
+}
+
+impl Scene {
+    fn talks(&self) -> impl Iterator<Item = (&Arc<Person>, &Arc<Talk>)> {
+        self.people
+            .iter()
+            .flat_map(|person| person.talks.iter().map(move |talk| (person, talk)))
+    }
+
+    /// Every conversation once.
+    #[must_use]
+    pub fn all_talks(&self) -> Vec<Arc<Talk>> {
+        let mut talks: Vec<_> = self.talks().map(|(_, talk)| Arc::clone(talk)).collect();
+        talks.sort_by(|a, b| a.id.cmp(&b.id));
+        talks.dedup_by(|a, b| a.id == b.id);
+        talks
+    }
+
+    /// Tells whether the caller of a call stays away when their connection is lost.
+    fn is_abandoned(&self, row: &sqlx::postgres::PgRow) -> bool {
+        let caller: String = row.get(2);
+        let mut people = self
+            .people
+            .iter()
+            .filter(|person| person.name.starts_with('x'));
+        people.any(|person| person.user.id == caller)
+    }
+
+    fn user_ids(&self) -> Vec<String> {
+        self.people
+            .iter()
+            .map(|person| person.user.id.clone())
+            .collect()
+    }
+
+    /// Returns the last place of each conversation, by id.
+    ///
+    /// # Errors
+    ///
+    /// Returns that Postgres is not there.
+    pub async fn heads(&self) -> anyhow::Result<Vec<(String, u64)>> {
+        let ids: Vec<_> = self
+            .all_talks()
+            .iter()
+            .map(|talk| talk.id.clone())
+            .collect();
+        let rows = sqlx::query(
+            "SELECT conversation_id::text, last_seq FROM conversations \
+             WHERE conversation_id::text = ANY ($1)",
+        )
+        .bind(ids)
+        .fetch_all(&self.database)
+        .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get(0), row.get::<i64, _>(1).unsigned_abs()))
+            .collect())
+    }
+
+    /// Waits until no call goes on any more.
+    ///
+    /// # Errors
+    ///
+    /// Returns that Postgres is not there.
+    pub async fn calls_over(&self, patience: Duration) -> anyhow::Result<bool> {
+        let statement = "SELECT count(*) FROM calls WHERE outcome IS NULL \
+                         AND (caller_id = ANY ($1) OR callee_id = ANY ($1))";
+        let ids = self.user_ids();
+        becomes_zero(patience, async || {
+            let count = sqlx::query_scalar::<_, i64>(statement).bind(&ids);
+            Ok(count.fetch_one(&self.database).await?)
+        })
+        .await
+    }
+
+    /// Writes everything down.
+    ///
+    /// # Errors
+    ///
+    /// Returns what could not be read.
+    pub async fn collect(&self) -> anyhow::Result<()> {
+        self.messages().await?;
+        self.unread().await?;
+        self.calls().await?;
+        self.outbox().await?;
+        self.rest().await?;
+        Ok(())
+    }
+
+    async fn messages(&self) -> anyhow::Result<()> {
+        let recorder = &self.stage.recorder;
+        for talk in self.all_talks() {
+            let rows = sqlx::query(
+                "SELECT message_id::text, seq, sender_id, kind, content, client_key, \
+                        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), \
+                        read_at IS NOT NULL \
+                 FROM messages WHERE conversation_id::text = $1 ORDER BY created_at",
+            )
+            .bind(&talk.id)
+            .fetch_all(&self.database)
+            .await?;
+            for row in rows {
+                let result = Message {
+                    id: row.get(0),
+                    conversation_id: talk.id.clone(),
+                    seq: row.get::<i64, _>(1).unsigned_abs(),
+                    sender_id: row.get(2),
+                    message_type: row.get(3),
+                    content: row.get(4),
+                    client_message_id: row.get(5),
+                    created_at: row.get(6),
+                    is_read: row.get(7),
+                };
+                let key = talk.id.clone();
+                recorder.note(ME, Event::Row { key, result });
+            }
+        }
+        Ok(())
+    }
+
+    async fn unread(&self) -> anyhow::Result<()> {
+        let ids: Vec<_> = self
+            .all_talks()
+            .iter()
+            .map(|talk| talk.id.clone())
+            .collect();
+        let rows = sqlx::query(
+            "SELECT conversation_id::text, user_id, unread FROM participants \
+             WHERE conversation_id::text = ANY ($1)",
+        )
+        .bind(ids)
+        .fetch_all(&self.database)
+        .await?;
+        for row in rows {
+            let event = Event::UnreadRow {
+                key: row.get(0),
+                args: Whose { user: row.get(1) },
+                result: row.get::<i64, _>(2).unsigned_abs(),
+            };
+            self.stage.recorder.note(ME, event);
+        }
+        Ok(())
+    }
+
+    async fn calls(&self) -> anyhow::Result<()> {
+        let recorder = &self.stage.recorder;
+        let rows = sqlx::query(
+            "SELECT call_id::text, conversation_id::text, caller_id, callee_id, outcome, \
+                    (extract(epoch FROM started_at) * 1e6)::bigint, \
+                    (extract(epoch FROM rings_until) * 1e6)::bigint, \
+                    (extract(epoch FROM answered_at) * 1e6)::bigint, \
+                    (extract(epoch FROM ended_at) * 1e6)::bigint, \
+                    (SELECT count(*) FROM message_keys k \
+                     WHERE k.conversation_id = c.conversation_id \
+                       AND k.key = 'system:call:' || c.call_id) \
+             FROM calls c WHERE caller_id = ANY ($1) OR callee_id = ANY ($1)",
+        )
+        .bind(self.user_ids())
+        .fetch_all(&self.database)
+        .await?;
+        for row in rows {
+            let result = CallRow {
+                conversation: row.get(1),
+                abandoned: self.is_abandoned(&row),
+                caller: row.get(2),
+                callee: row.get(3),
+                outcome: row.get(4),
+                started_at: row.get(5),
+                rings_until: row.get(6),
+                answered_at: row.get(7),
+                ended_at: row.get(8),
+                messages: row.get::<i64, _>(9).unsigned_abs(),
+            };
+            let key = row.get(0);
+            recorder.note(ME, Event::Call { key, result });
+        }
+        Ok(())
+    }
+
+    async fn outbox(&self) -> anyhow::Result<()> {
+        let statement = "SELECT count(*) FROM outbox";
+        let count = async || {
+            Ok(sqlx::query_scalar::<_, i64>(statement)
+                .fetch_one(&self.database)
+                .await?)
+        };
+        becomes_zero(PATIENCE, count).await?;
+        let left = count().await?.unsigned_abs();
+        self.count("rows in the outbox", 0, 0, left);
+        Ok(())
+    }
+
+    async fn rest(&self) -> anyhow::Result<()> {
+        for (person, talk) in self.talks() {
+            self.pages(person, talk).await?;
+            workload::read_unread(&self.stage, person, &talk.id, ME).await?;
+        }
+        for person in &self.people {
+            let calls = workload::request(&self.stage, person, "calls?limit=200", None).await?;
+            for call in calls.as_array().context("no list of calls")? {
+                let event = Event::CallSeen {
+                    key: call["id"].as_str().unwrap_or_default().to_owned(),
+                    args: Whose {
+                        user: person.user.id.clone(),
+                    },
+                    result: call["outcome"].as_str().map(str::to_owned),
+                };
+                self.stage.recorder.note(ME, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a whole history forwards and backwards, in pages of different sizes.
+    async fn pages(&self, person: &Person, talk: &Talk) -> anyhow::Result<()> {
+        let mut window = Window {
+            user: person.user.id.clone(),
+            after: Some(0),
+            limit: 97,
+            ascending: true,
+            ..Window::default()
+        };
+        loop {
+            let page = workload::read_page(&self.stage, person, &talk.id, &window, ME).await?;
+            let Some(last) = page.last() else { break };
+            window.after = Some(last.seq);
+        }
+        (window.after, window.ascending, window.limit) = (None, false, 200);
+        loop {
+            let page = workload::read_page(&self.stage, person, &talk.id, &window, ME).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            window.before = Some(last.seq);
+        }
+    }
+
+    /// Writes down a number that has to be within bounds.
+    pub fn count(&self, key: &str, at_least: u64, at_most: u64, result: u64) {
+        let args = Expected { at_least, at_most };
+        let key = key.to_owned();
+        self.stage
+            .recorder
+            .note(ME, Event::Count { key, args, result });
+    }
+
+    /// Compares what gateways and NATS hold with who is connected, once it is so or time is up.
+    ///
+    /// # Errors
+    ///
+    /// Returns who does not answer.
+    pub async fn connections(&self, sockets: u64, users: u64) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (of_gateways, held, interest) = self.held().await?;
+            let is_right = of_gateways == sockets && users <= held && interest == held;
+            if is_right || deadline < Instant::now() {
+                let when = if sockets == 0 {
+                    "after all left"
+                } else {
+                    "while all listen"
+                };
+                self.count(
+                    &format!("sockets at gateways {when}"),
+                    sockets,
+                    sockets,
+                    of_gateways,
+                );
+                let most = if users == 0 { 0 } else { u64::MAX };
+                self.count(&format!("users at gateways {when}"), users, most, held);
+                self.count(
+                    &format!("interest in users at NATS {when}"),
+                    held,
+                    held,
+                    interest,
+                );
+                return Ok(());
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Returns sockets and users at all gateways, and subscriptions for users at NATS.
+    async fn held(&self) -> anyhow::Result<(u64, u64, u64)> {
+        let (mut sockets, mut users) = (0, 0);
+        for gateway in &self.stage.endpoints.gateways {
+            let metrics = self.get(&format!("{}/metrics", gateway.admin_url)).await?;
+            sockets += gauge(&metrics, "chat_gateway_sockets");
+            users += gauge(&metrics, "chat_gateway_users");
+        }
+        let url = self.stage.endpoints.nats.monitor_url.as_ref();
+        let url = url.context("NATS tells nothing about itself")?;
+        let connections = self.get(&format!("{url}/connz?subs=1&limit=1024")).await?;
+        let interest = connections.matches(".usr.").count() as u64;
+        Ok((sockets, users, interest))
+    }
+
+    /// Looks into logs and metrics for what must never be there.
+    ///
+    /// # Errors
+    ///
+    /// Returns what can't be read.
+    pub async fn leaks(&self, logs: &Path) -> anyhow::Result<()> {
+        let mut pages = Vec::new();
+        for entry in std::fs::read_dir(logs)? {
+            let path = entry?.path();
+            let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            pages.push((path.display().to_string(), text));
+        }
+        let endpoints = &self.stage.endpoints;
+        let gateways = endpoints.gateways.iter().map(|gateway| &gateway.admin_url);
+        for url in gateways.chain(endpoints.stores.iter().map(|store| &store.admin_url)) {
+            let url = format!("{url}/metrics");
+            pages.push((url.clone(), self.get(&url).await?));
+        }
+        let mut secrets = vec![("sdp", SDP), ("service token", &endpoints.service_token)];
+        let talks = self.all_talks();
+        secrets.extend(talks.iter().map(|talk| ("content", talk.canary.as_str())));
+        for person in &self.people {
+            // What signs it: the rest of a token is the same in all.
+            let signature = person.user.token.rsplit('.').next().unwrap_or_default();
+            secrets.push(("token", signature));
+        }
+        for (key, result) in leaks(&pages, &secrets) {
+            self.stage.recorder.note(ME, Event::Leak { key, result });
+        }
+        Ok(())
+    }
+
+    async fn get(&self, url: &str) -> anyhow::Result<String> {
+        let answer = self.stage.http.get(url).timeout(PATIENCE).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+}
+
+/// Returns which kind of secret is on which page.
+fn leaks(pages: &[(String, String)], secrets: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (page, text) in pages {
+        for (kind, secret) in secrets {
+            if text.contains(secret) {
+                found.push((page.clone(), (*kind).to_owned()));
+            }
+        }
+    }
+    found.dedup();
+    found
+}
+
+/// Adds up the samples of a gauge.
+fn gauge(metrics: &str, name: &str) -> u64 {
+    let samples = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let is_sample = rest.starts_with([' ', '{']);
+        rest.rsplit(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+            .filter(|_| is_sample)
+    });
+    samples.sum()
+}
+
+async fn becomes_zero(
+    patience: Duration,
+    count: impl AsyncFn() -> anyhow::Result<i64>,
+) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + patience;
+    while count().await? != 0 {
+        if deadline < Instant::now() {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_a_log_is_found_and_not_repeated() {
+        let pages = [
+            ("a.log".to_owned(), "all is well".to_owned()),
+            ("b.log".to_owned(), "sent canary-1 to nobody".to_owned()),
+        ];
+
+        let found = leaks(&pages, &[("content", "canary-1"), ("token", "abc")]);
+
+        assert_eq!(found, [("b.log".to_owned(), "content".to_owned())]);
+    }
+
+    #[test]
+    fn a_gauge_is_not_one_whose_name_begins_alike() {
+        let metrics = "# TYPE x gauge\nx{a=\"1\"} 2\nx 3\nx_total 7\n";
+
+        assert_eq!(gauge(metrics, "x"), 5);
+    }
+}

@@ -1,0 +1,255 @@
+//! TCP proxies that can be cut, black-holed, delayed, throttled and reset while traffic flows.
+//!
+//! Each direction is a task of its own that asks before each chunk what is wrong with it. What
+//! arrived while a direction is black-holed waits in the sender's buffers, as on a real network.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    time::sleep,
+};
+
+/// The most that is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// What is wrong with a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Nothing passes from the service to the server; connections stay.
+    pub mute: bool,
+    /// Nothing passes from the server to the service; connections stay.
+    pub deaf: bool,
+    /// Connections are ended, and new ones are refused.
+    pub cut: bool,
+    /// How long each chunk waits.
+    pub delay: Duration,
+    /// Bytes a second; 0 is no limit.
+    pub throttle: u64,
+    /// Raised to reset the connections there are, once.
+    pub resets: u64,
+}
+
+/// One service's way to one server.
+#[derive(Debug)]
+pub struct Link {
+    /// Who goes through it: `g1`, `s2`.
+    pub service: String,
+    /// What is behind it: `nats`, `redis`, `postgres`.
+    pub server: String,
+    trouble: Arc<watch::Sender<Trouble>>,
+}
+
+impl Link {
+    /// Listens on `port` of loopback, in front of `target` there.
+    ///
+    /// # Errors
+    ///
+    /// Returns that the port is taken.
+    pub async fn open(service: &str, server: &str, port: u16, target: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .await
+            .with_context(|| format!("port {port} is taken"))?;
+        let (trouble, state) = watch::channel(Trouble::default());
+        tokio::spawn(serve(listener, target, state));
+        Ok(Self {
+            service: service.to_owned(),
+            server: server.to_owned(),
+            trouble: Arc::new(trouble),
+        })
+    }
+
+    /// Changes what is wrong with it.
+    pub fn change(&self, change: impl FnOnce(&mut Trouble)) {
+        self.trouble.send_modify(change);
+    }
+
+    /// Ends all trouble.
+    pub fn heal(&self) {
+        self.trouble.send_modify(|trouble| {
+            *trouble = Trouble {
+                resets: trouble.resets,
+                ..Trouble::default()
+            };
+        });
+    }
+
+    /// Resets the connections there are; new ones may be made at once.
+    pub fn reset(&self) {
+        self.trouble.send_modify(|trouble| trouble.resets += 1);
+    }
+}
+
+async fn serve(listener: TcpListener, target: u16, state: watch::Receiver<Trouble>) {
+    loop {
+        match listener.accept().await {
+            Ok((service, _)) if !state.borrow().cut => {
+                tokio::spawn(pass(service, target, state.clone()));
+            }
+            Ok((service, _)) => drop(service),
+            // Out of file descriptors, perhaps: connections that end give some back.
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn pass(service: TcpStream, target: u16, mut state: watch::Receiver<Trouble>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
+    let _ = (service.set_nodelay(true), server.set_nodelay(true));
+    let resets = state.borrow().resets;
+    let (from_service, to_service) = service.into_split();
+    let (from_server, to_server) = server.into_split();
+    let there = flow(from_service, to_server, state.clone(), |trouble| {
+        trouble.mute
+    });
+    let back = flow(from_server, to_service, state.clone(), |trouble| {
+        trouble.deaf
+    });
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+        _ = state.wait_for(|trouble| trouble.cut || trouble.resets != resets) => {}
+    }
+}
+
+/// Passes bytes on in one direction until either side ends.
+async fn flow(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<Trouble>,
+    is_blocked: fn(&Trouble) -> bool,
+) {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let Ok(n @ 1..) = from.read(&mut chunk).await else {
+            return;
+        };
+        // A value of its own: the guard must not live over the next wait.
+        let healthy = state.wait_for(|trouble| !is_blocked(trouble)).await;
+        let Ok(trouble) = healthy.map(|now| *now) else {
+            return;
+        };
+        let millis = (n as u64 * 1_000).checked_div(trouble.throttle);
+        sleep(trouble.delay + Duration::from_millis(millis.unwrap_or(0))).await;
+        if to
+            .write_all(chunk.get(..n).unwrap_or_default())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A server that echoes, and a link in front of it.
+    async fn echo() -> (Link, u16) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = server.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = server.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                });
+            }
+        });
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        (Link::open("g1", "nats", port, target).await.unwrap(), port)
+    }
+
+    async fn say(stream: &mut TcpStream, text: &[u8]) {
+        stream.write_all(text).await.unwrap();
+    }
+
+    async fn hear(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+        let mut heard = vec![0; length];
+        timeout(SOON, stream.read_exact(&mut heard))
+            .await
+            .unwrap()
+            .unwrap();
+        heard
+    }
+
+    #[tokio::test]
+    async fn what_was_black_holed_arrives_once_it_is_healed() {
+        let (link, port) = echo().await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut stream, b"a").await;
+        assert_eq!(hear(&mut stream, 1).await, b"a");
+
+        link.change(|trouble| trouble.mute = true);
+        say(&mut stream, b"b").await;
+        let mut byte = [0];
+        assert!(
+            timeout(Duration::from_millis(50), stream.read(&mut byte))
+                .await
+                .is_err(),
+            "it came through"
+        );
+
+        link.heal();
+        assert_eq!(hear(&mut stream, 1).await, b"b");
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_connections_and_lets_none_through_until_it_is_healed() {
+        let (link, port) = echo().await;
+        let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut before, b"a").await;
+        hear(&mut before, 1).await;
+
+        link.change(|trouble| trouble.cut = true);
+        let mut byte = [0];
+        assert!(matches!(
+            timeout(SOON, before.read(&mut byte)).await,
+            Ok(Ok(0) | Err(_))
+        ));
+        let mut during = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        assert!(matches!(
+            timeout(SOON, during.read(&mut byte)).await,
+            Ok(Ok(0) | Err(_))
+        ));
+
+        link.heal();
+        let mut after = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut after, b"b").await;
+        assert_eq!(hear(&mut after, 1).await, b"b");
+    }
+
+    #[tokio::test]
+    async fn a_reset_ends_the_connections_there_are_and_no_others() {
+        let (link, port) = echo().await;
+        let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut before, b"a").await;
+        hear(&mut before, 1).await;
+
+        link.reset();
+        let mut byte = [0];
+        assert!(matches!(
+            timeout(SOON, before.read(&mut byte)).await,
+            Ok(Ok(0) | Err(_))
+        ));
+
+        let mut after = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut after, b"b").await;
+        assert_eq!(hear(&mut after, 1).await, b"b");
+    }
+}

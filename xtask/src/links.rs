@@ -1,0 +1,67 @@
+//! What stands between services and servers: nothing, or a proxy of each service's own.
+
+/// A proxy on loopback, for one service, in front of one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    /// Who goes through it, by name.
+    pub(crate) service: String,
+    /// What is behind it.
+    pub(crate) server: &'static str,
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Where the server listens, on loopback.
+    pub(crate) target: u16,
+}
+
+/// Every proxy of a run. Whoever has none goes to the server itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Links(pub(crate) Vec<Link>);
+
+impl Links {
+    /// Returns `url` of a server as `service` is to know it.
+    pub(crate) fn url(&self, service: &str, url: &str) -> String {
+        let port = port(url);
+        let of_both = |link: &&Link| link.service == service && Some(link.target) == port;
+        self.0.iter().find(of_both).map_or_else(
+            || url.to_owned(),
+            |link| url.replacen(&address(link.target), &address(link.port), 1),
+        )
+    }
+}
+
+/// Returns the loopback port that a URL names.
+pub(crate) fn port(url: &str) -> Option<u16> {
+    let (_, rest) = url.split_once(&address(""))?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+fn address(port: impl std::fmt::Display) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_service_that_a_proxy_is_for_goes_through_it() {
+        let links = Links(vec![Link {
+            service: "s1".to_owned(),
+            server: "postgres",
+            port: 7,
+            target: 5432,
+        }]);
+        let url = "postgres://chat:secret@127.0.0.1:5432/chat";
+
+        assert_eq!(
+            links.url("s1", url),
+            "postgres://chat:secret@127.0.0.1:7/chat"
+        );
+        assert_eq!(links.url("s2", url), url);
+        assert_eq!(
+            links.url("s1", "nats://127.0.0.1:54321"),
+            "nats://127.0.0.1:54321"
+        );
+    }
+}
