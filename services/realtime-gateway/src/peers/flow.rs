@@ -525,7 +525,7 @@ mod tests {
             let mut fates = fates.into_iter().chain(std::iter::repeat(Fate::Arrive));
             let mut is_whole = true;
 
-            for n in writes.into_iter().chain(std::iter::repeat(WINDOW)) {
+            for n in writes.into_iter().chain(std::iter::repeat_n(WINDOW, 100)) {
                 let n = a.write(&unwritten[..n.min(unwritten.len())]);
                 unwritten = &unwritten[n..];
                 if unwritten.is_empty() {
@@ -550,7 +550,7 @@ mod tests {
                 b.take(usize::MAX);
                 b.tick(now);
                 pass(&mut b, &mut a, now);
-                now += PATIENCE;
+                now += Duration::from_millis(200);
                 a.tick(now);
                 if b.is_at_end() || b.failure().is_some() || a.failure().is_some() {
                     break;

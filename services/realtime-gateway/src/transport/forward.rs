@@ -98,10 +98,11 @@ pub(super) async fn upgrade<A: Application>(
     let Some(there) = upgrade::stream(on_upgrade).await else {
         return Err(QueryError::UnknownSid);
     };
+    // Copied, because it is a part of a larger buffer.
+    let early_there = Bytes::copy_from_slice(&there.read_buf);
     let Stream::Peer(stream) = there.io.into_inner() else {
         return Err(QueryError::UnknownSid);
     };
-    let early_there = there.read_buf;
     Ok(upgrade.accept(move |client| {
         if let Some((Stream::Tcp(client), early_here)) = client {
             let early = (Bytes::copy_from_slice(early_here), early_there);

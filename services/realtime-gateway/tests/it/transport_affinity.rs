@@ -2,12 +2,20 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use realtime_gateway::transport::{Config, OutboxLimits, Reason};
+use realtime_gateway::{
+    peers::Peers,
+    transport::{Config, OutboxLimits, Reason},
+};
 use socketio_protocol::ws::OpCode;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::transport::{Heard, deployment::Deployment, get, post, upgrade};
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
 fn websocket(query: &str) -> String {
@@ -211,6 +219,47 @@ async fn the_loss_of_an_answer_ends_the_session() {
         deployment.worlds[2].get(&query).await,
         (400, UNKNOWN.to_owned())
     );
+}
+
+#[tokio::test]
+async fn what_the_network_repeats_counts_once() {
+    let deployment = Deployment::new().await;
+    deployment.network.repeats.store(true, Ordering::Relaxed);
+    let query = deployment.polling().await;
+
+    for i in 0..20 {
+        let event = format!("42[\"n\",{i}]");
+        assert_eq!(deployment.next().post(&query, &event).await.0, 200);
+        assert_eq!(deployment.next().get(&query).await, (200, event));
+    }
+
+    assert_eq!(deployment.worlds[0].echo.handled.lock().1, 20);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_over_is_not_opened_again() {
+    let said = async {
+        let (here, there) = (Peers::new("here", 10), Peers::new("there", 10));
+        here.link();
+        let mut stream = here.open("there").unwrap();
+        stream.write_all(b"once").await.unwrap();
+        let opening = here.next().await.payload;
+        there.hear(opening.clone());
+        drop(there.accept().await);
+        here.hear(there.next().await.payload);
+
+        there.hear(opening);
+        let mut next = here.open("there").unwrap();
+        next.write_all(b"next").await.unwrap();
+        there.hear(here.next().await.payload);
+
+        let mut accepted = [0; 4];
+        let mut stream = there.accept().await;
+        stream.read_exact(&mut accepted).await.unwrap();
+        accepted
+    };
+
+    assert_eq!(timeout(PATIENCE, said).await.unwrap(), *b"next");
 }
 
 #[tokio::test]

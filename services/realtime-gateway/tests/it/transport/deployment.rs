@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use chat_proto::v1;
@@ -31,6 +34,8 @@ pub(crate) struct Network {
     members: Mutex<HashMap<String, Arc<Peers>>>,
     /// Whether a message is lost on its way.
     pub(crate) loses: Mutex<Option<Loss>>,
+    /// Whether every message comes twice, the second time after all that is on its way.
+    pub(crate) repeats: AtomicBool,
     /// The largest segment so far.
     pub(crate) largest: AtomicUsize,
 }
@@ -65,17 +70,14 @@ impl Deployment {
 
     /// The server for the next request.
     pub(crate) fn next(&self) -> &World {
-        let i = self
-            .n_requests
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let i = self.n_requests.fetch_add(1, Ordering::Relaxed);
         &self.worlds[i % self.worlds.len()]
     }
 
     /// Opens a session at the first server, in the root namespace, with each request at the next
     /// server. Returns its query.
     pub(crate) async fn polling(&self) -> String {
-        self.n_requests
-            .store(0, std::sync::atomic::Ordering::Relaxed);
+        self.n_requests.store(0, Ordering::Relaxed);
         let query = self.next().polling_handshake().await;
         assert_eq!(self.next().post(&query, "40").await.0, 200);
         assert!(self.next().get(&query).await.1.starts_with("40{"));
@@ -124,8 +126,12 @@ impl Network {
         }
         let segment = v1::Segment::decode(message.payload.clone()).unwrap();
         self.largest
-            .fetch_max(message.payload.len(), std::sync::atomic::Ordering::Relaxed);
+            .fetch_max(message.payload.len(), Ordering::Relaxed);
         if !self.loses.lock().is_some_and(|loses| loses(&segment)) {
+            if self.repeats.load(Ordering::Relaxed) {
+                let (to, again) = (Arc::clone(&to), message.payload.clone());
+                tokio::spawn(async move { to.hear(again) });
+            }
             to.hear(message.payload);
         }
     }
