@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "chat/v1/types.proto",
         "chat/v1/calls.proto",
+        "chat/v1/presence.proto",
         "chat/v1/rpc.proto",
         "chat/v1/event.proto",
         "chat/v1/gateway.proto",

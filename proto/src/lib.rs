@@ -12,6 +12,7 @@
 
 mod convert;
 mod convert_calls;
+mod convert_presence;
 pub mod subject;
 
 pub use convert::{WireError, failure, reply};

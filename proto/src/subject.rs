@@ -14,11 +14,17 @@ pub const STORE_QUEUE: &str = "chat-store";
 /// Everything that is asked of chat-stores.
 pub const RPC_ALL: &str = "chat.v1.rpc.>";
 
+/// The stream that keeps what other services are told.
+pub const OUT_STREAM: &str = "CHAT_OUT";
+
+/// Everything that other services are told.
+pub const OUT_ALL: &str = "chat.v1.out.>";
+
 /// What can be asked of a chat-store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
     missing_docs,
-    reason = "each is described at its message in rpc.proto or calls.proto"
+    reason = "each is described at its message in rpc.proto, calls.proto or presence.proto"
 )]
 pub enum Rpc {
     OpenSession,
@@ -38,11 +44,12 @@ pub enum Rpc {
     DeviceBack,
     CallsTold,
     GatewayAlive,
+    SetStatus,
 }
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::OpenSession,
         Self::ResumeSession,
         Self::GetConversation,
@@ -60,6 +67,7 @@ impl Rpc {
         Self::DeviceBack,
         Self::CallsTold,
         Self::GatewayAlive,
+        Self::SetStatus,
     ];
 
     /// Returns `<entity>.<verb>`, which is also the name in metrics.
@@ -79,10 +87,11 @@ impl Rpc {
             Self::RejectCall => "calls.reject",
             Self::EndCall => "calls.end",
             Self::Signal => "calls.signal",
-            Self::DeviceGone => "calls.gone",
-            Self::DeviceBack => "calls.back",
+            Self::DeviceGone => "devices.gone",
+            Self::DeviceBack => "devices.back",
             Self::CallsTold => "calls.told",
-            Self::GatewayAlive => "calls.alive",
+            Self::GatewayAlive => "gateways.alive",
+            Self::SetStatus => "users.set_status",
         }
     }
 }
@@ -172,6 +181,12 @@ pub fn is_gateway_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Builds the subject of an event of an app for other services. Names of apps are made for it.
+#[must_use]
+pub fn out(app: &AppId, event: &str) -> String {
+    format!("chat.v1.out.{app}.{event}")
 }
 
 /// Builds the text under which a conversation's requests are spread.

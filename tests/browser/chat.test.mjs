@@ -81,3 +81,13 @@ test('nothing is wider than the screen', LIMITS, async (t) => {
     assert.ok(content <= screen, `${content} > ${screen}`);
   }
 });
+
+test('each sees whether the other is there', LIMITS, async (t) => {
+  const [consultant, patient] = await openBoth(t);
+  await consultant.locator('#presence[data-status=available]').waitFor();
+  await patient.locator('#presence[data-status=available]').waitFor();
+
+  await patient.close();
+
+  await consultant.locator('#presence[data-status=offline]').waitFor();
+});

@@ -15,6 +15,7 @@ mod error;
 mod id;
 mod message;
 mod page;
+mod presence;
 mod timestamp;
 mod user;
 
@@ -24,5 +25,6 @@ pub use error::{BoxError, ChatError, ErrorKind};
 pub use id::{AppId, ClientKey, ConversationId, MessageId, Seq, SubjectId, UserId};
 pub use message::{Attachment, Content, Draft, Message, MessageKind, Receipt};
 pub use page::{Direction, PageRequest};
+pub use presence::{Attendance, Presence, PresenceChange, Status};
 pub use timestamp::Timestamp;
 pub use user::{Dialect, Role, User};

@@ -4,7 +4,8 @@
 
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, ErrorKind,
-    Message, MessageId, MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, UserId,
+    Message, MessageId, MessageKind, Participant, Presence, Role, Seq, Status, Subject, SubjectId,
+    Timestamp, UserId,
 };
 use dialects::{
     Rejection, ServerEvent,
@@ -39,6 +40,7 @@ fn every_event_keeps_its_json() {
         consult::sync_result(&[synced]),
         consult::resync(&[(CONVERSATION, Seq(9))]),
         consult::auth_refreshed(NOON),
+        consult::presence_changed(&user, Presence::Online(Status::Away), NOON),
     ] {
         insta::assert_snapshot!(event.name.replace(':', "_"), pretty(&event));
     }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use async_nats::Client;
+use uuid::Uuid;
 
 /// Connects to the broker that all tests share.
 ///
@@ -28,6 +29,8 @@ pub async fn connect() -> anyhow::Result<Client> {
 pub struct Server {
     program: PathBuf,
     port: u16,
+    /// Where it keeps streams, if it does.
+    streams: Option<PathBuf>,
     running: Option<Child>,
 }
 
@@ -39,11 +42,26 @@ impl Server {
     /// Returns that there is no `nats-server` in `CHAT_NATS_SERVER`, on the `PATH` or where
     /// `cargo xtask` puts it, or why it did not start.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts a broker with JetStream, whose streams go with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_with_jetstream() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("streams-{}", Uuid::new_v4()));
+        Self::start_with(Some(folder))
+    }
+
+    fn start_with(streams: Option<PathBuf>) -> anyhow::Result<Self> {
         let program = find().context("no nats-server; `cargo xtask up` fetches one")?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut server = Self {
             program,
             port,
+            streams,
             running: None,
         };
         server.resume()?;
@@ -71,12 +89,17 @@ impl Server {
     ///
     /// Returns why it could not be started.
     pub fn resume(&mut self) -> anyhow::Result<()> {
+        let streams = self
+            .streams
+            .iter()
+            .flat_map(|folder| ["--jetstream".into(), "--store_dir".into(), folder.clone()]);
         // The shell ties the broker to this process: however it dies, the shell's input closes.
         let child = Command::new("sh")
             .arg("-c")
             .arg(r#""$0" "$@" & broker=$!; cat >/dev/null; kill -9 $broker; wait $broker"#)
             .arg(&self.program)
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(streams)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -90,6 +113,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+        if let Some(folder) = &self.streams {
+            // It lies in the folder for temporary files anyway.
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 

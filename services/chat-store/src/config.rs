@@ -96,7 +96,12 @@ pub struct Config {
     #[command(flatten)]
     pub nats: NatsArgs,
 
-    /// Where the state of calls is. Without it chat goes on and calls are unavailable.
+    /// What is kept for other services.
+    #[command(flatten)]
+    pub out: OutArgs,
+
+    /// Where the state of calls and presence is. Without it chat goes on, calls are unavailable and
+    /// everybody is offline.
     #[arg(
         long,
         env = "REDIS_URL",
@@ -149,6 +154,28 @@ pub struct AppendArgs {
     /// Most messages waiting or in flight; past it, senders are told to come back.
     #[arg(long, env = "STORE_APPEND_QUEUE", default_value_t = 8_192)]
     pub append_queue: usize,
+}
+
+/// What is kept for other services in the stream `CHAT_OUT`, if this service has to make it.
+#[derive(Debug, Clone, Args)]
+pub struct OutArgs {
+    /// Hours for which events are kept.
+    #[arg(
+        long,
+        env = "STORE_OUT_MAX_HOURS",
+        default_value_t = 72,
+        value_parser = clap::value_parser!(u64).range(1..=8_760)
+    )]
+    pub out_max_hours: u64,
+
+    /// Bytes of events that are kept; the oldest go first.
+    #[arg(
+        long,
+        env = "STORE_OUT_MAX_BYTES",
+        default_value_t = 512 * 1024 * 1024,
+        value_parser = clap::value_parser!(i64).range(1_048_576..)
+    )]
+    pub out_max_bytes: i64,
 }
 
 /// How browsers in a call reach each other. Without any of these, only within one network.

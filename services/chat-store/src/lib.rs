@@ -1,6 +1,6 @@
 //! chat-store: everything durable of the chat, and the only service that talks to Postgres.
 //!
-//! `app` holds the use cases on the ports of `ports` and `ports_calls`; `pg`, `nats` and `redis`
+//! `app` holds the use cases on the ports of `ports` and `ports_*`; `pg`, `nats` and `redis`
 //! implement these; `http` and `nats` are the edges that call the use cases; `wiring` puts all of it
 //! together. Adapters never name each other.
 //!
@@ -12,7 +12,7 @@
 //! `messages` must bound `created_at`, or it opens every partition there is: `tests/it/plans.rs`
 //! shows how that is proved.
 //!
-//! What is deliberately absent: sockets, presence, and any state that a second replica would have to
+//! What is deliberately absent: sockets, and any state that a second replica would have to
 //! share.
 
 pub mod app;
@@ -23,5 +23,7 @@ pub mod nats;
 pub mod pg;
 pub mod ports;
 pub mod ports_calls;
+pub mod ports_out;
+pub mod ports_presence;
 pub mod redis;
 pub mod wiring;

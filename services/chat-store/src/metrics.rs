@@ -20,10 +20,13 @@ pub enum Metric {
     CallToldSeconds,
     CallsOver,
     CallLogLagSeconds,
+    PresenceChanges,
+    OutPublished,
+    OutDropped,
 }
 
 impl Metric {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -38,6 +41,9 @@ impl Metric {
         Self::CallToldSeconds,
         Self::CallsOver,
         Self::CallLogLagSeconds,
+        Self::PresenceChanges,
+        Self::OutPublished,
+        Self::OutDropped,
     ];
 
     /// Returns the name in Prometheus.
@@ -58,6 +64,9 @@ impl Metric {
             Self::CallToldSeconds => "chat_store_call_told_seconds",
             Self::CallsOver => "chat_store_calls_over_total",
             Self::CallLogLagSeconds => "chat_store_call_log_lag_seconds",
+            Self::PresenceChanges => "chat_store_presence_changes_total",
+            Self::OutPublished => "chat_store_out_published_total",
+            Self::OutDropped => "chat_store_out_dropped_total",
         }
     }
 
@@ -77,6 +86,9 @@ impl Metric {
             Self::CallToldSeconds => "Time from a change of a call until NATS had its notices",
             Self::CallsOver => "Ends of calls told, by outcome; one that comes again counts again",
             Self::CallLogLagSeconds => "Age of the oldest change of a call that nobody recorded",
+            Self::PresenceChanges => "Changes of presence told; one that comes again counts again",
+            Self::OutPublished => "Events for other services that JetStream took",
+            Self::OutDropped => "Events for other services that were given up",
         }
     }
 
@@ -101,7 +113,10 @@ impl Metric {
                 | Self::EventsDropped
                 | Self::OutboxSwept
                 | Self::RpcFailures
-                | Self::CallsOver => metrics::describe_counter!(name, help),
+                | Self::CallsOver
+                | Self::PresenceChanges
+                | Self::OutPublished
+                | Self::OutDropped => metrics::describe_counter!(name, help),
             }
         }
     }

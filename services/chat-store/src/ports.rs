@@ -217,6 +217,26 @@ pub trait Store: Send + Sync {
         version: Option<i64>,
     ) -> Answer<'a, ()>;
 
+    /// Returns the name of a user, if it is known.
+    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>>;
+
+    /// Returns at most `limit` contacts of each user, who share a conversation with it: pairs of user
+    /// and contact.
+    fn list_contacts<'a>(
+        &'a self,
+        app: &'a AppId,
+        users: &'a [&'a UserId],
+        limit: u32,
+    ) -> Answer<'a, Vec<(UserId, UserId)>>;
+
+    /// Returns those of `users` who share a conversation with `user`.
+    fn contacts_among<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        users: &'a [UserId],
+    ) -> Answer<'a, Vec<UserId>>;
+
     /// Returns a booking.
     fn find_booking<'a>(&'a self, app: &'a AppId, id: &'a SubjectId)
     -> Answer<'a, Option<Booking>>;
@@ -440,4 +460,11 @@ pub trait Events: Send + Sync {
 
     /// Tells whether somebody can be told.
     fn ready(&self) -> bool;
+}
+
+/// Takes entries out of a log.
+pub trait Sink<T>: Send + Sync {
+    /// Takes entries in order; those it fails on come again, and so may others. Those that are
+    /// refused for good, each by itself, are given up.
+    fn take<'a>(&'a self, batch: &'a [T]) -> Answer<'a, ()>;
 }

@@ -90,10 +90,13 @@ pub trait CallState: Send + Sync {
     /// Ends what is due, at most `limit` calls; returns how many it looked at.
     fn expire<'a>(&'a self, app: &'a AppId, limit: usize) -> Answer<'a, usize>;
 
-    /// Notes that a gateway lives, for another [`GATEWAY_LEASE`].
-    fn alive(&self, gateway: GatewayId) -> Answer<'_, ()>;
+    /// Notes that a gateway lives, for another [`GATEWAY_LEASE`]. Returns whether it has to announce
+    /// its devices: it is new, or they were lost.
+    fn alive(&self, gateway: GatewayId) -> Answer<'_, bool>;
 
-    /// Notes that the devices of gateways that fell silent are gone; returns how many gateways.
+    /// Notes that the devices of gateways that fell silent are gone, in calls and altogether; returns
+    /// how many gateways. When nobody did that for a while, silence means nothing, and all of them
+    /// have another lease.
     fn bury<'a>(&'a self, apps: &'a [AppId]) -> Answer<'a, usize>;
 
     /// Returns the age of the oldest change that nobody took out of the log; zero if there is none.
@@ -150,10 +153,4 @@ pub trait CallNotifier: Send + Sync {
 
     /// Passes on signals that waited, after everything told before.
     fn pass_on<'a>(&'a self, app: &'a AppId, handed: &'a Handed) -> Answer<'a, ()>;
-}
-
-/// Takes the changes of calls out of the log.
-pub trait CallSink: Send + Sync {
-    /// Takes changes in order; those it fails on come again, and so may others.
-    fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()>;
 }

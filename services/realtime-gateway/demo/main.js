@@ -7,6 +7,7 @@ import { Call } from "./call.js";
 import { showChat } from "./chat-view.js";
 import { Chat } from "./chat.js";
 import { Connection } from "./connection.js";
+import { Presence } from "./presence.js";
 import { unlock } from "./tones.js";
 import { inWords } from "./words.js";
 
@@ -14,6 +15,12 @@ const CONNECTION_TEXTS = {
   connecting: "Connecting",
   connected: "Connected",
   offline: "Offline, retrying",
+};
+const PRESENCE_TEXTS = {
+  offline: "Offline",
+  available: "Online",
+  away: "Away",
+  busy: "Busy",
 };
 const NOTICE_MS = 8_000;
 
@@ -68,6 +75,7 @@ function enter(me, people) {
 
   showPeople(me, other);
   showConnection(connection);
+  showPresence(new Presence(connection, other.id), other);
   showChat(chat, me, notify);
   showCall(call, other, notify);
   for (const source of [connection, call]) {
@@ -112,6 +120,18 @@ function showConnection(connection) {
     $("#connection-text").textContent = "Offline";
     notify(detail ? inWords(detail) : "The server ended this session. Reload to come back.");
   });
+  show();
+}
+
+/** A dot at the other person's picture. */
+function showPresence(presence, other) {
+  const show = () => {
+    const text = PRESENCE_TEXTS[presence.status] ?? presence.status;
+    $("#presence").dataset.status = presence.status;
+    $("#presence").title = text;
+    $("#presence span").textContent = `${other.name}: ${text}`;
+  };
+  presence.addEventListener("change", show);
   show();
 }
 

@@ -27,7 +27,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str, &[u8]); 17] = files! {
+const FILES: [(&str, &str, &[u8]); 18] = files! {
     "call.css": CSS,
     "call.js": SCRIPT,
     "call-view.js": SCRIPT,
@@ -41,6 +41,7 @@ const FILES: [(&str, &str, &[u8]); 17] = files! {
     "media.js": SCRIPT,
     "outbox.js": SCRIPT,
     "peer.js": SCRIPT,
+    "presence.js": SCRIPT,
     "tones.js": SCRIPT,
     "typing.js": SCRIPT,
     "words.js": SCRIPT,

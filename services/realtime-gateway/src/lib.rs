@@ -8,6 +8,7 @@
 //! * [`delivery`]: from published events to sockets, in order and without gaps;
 //! * [`peers`]: streams to the other gateways, for requests that belong there;
 //! * [`calls`]: what the stores decided about calls, told to the right devices;
+//! * [`presence`]: what becomes of others, told once;
 //! * [`demo`]: a small client to try it all with, in development;
 //! * [`store`]: the chat-store as a typed client; [`nats`]: the adapters behind [`ports`].
 //!
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod nats;
 pub mod peers;
 pub mod ports;
+pub mod presence;
 mod random;
 pub mod registry;
 pub mod session;

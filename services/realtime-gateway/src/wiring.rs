@@ -19,6 +19,7 @@ use crate::{
     nats::{self, InterestConnection, InterestError, NatsPublisher, NatsRequests},
     peers::Peers,
     ports::{Interest, Publisher, Requests},
+    presence::PresenceFeed,
     random,
     registry::{Conversations, Registry},
     session::RecoveryKey,
@@ -189,6 +190,7 @@ fn chat(
     let inbox = DeliveryInbox {
         delivery: Arc::clone(&delivery),
         calls: Arc::clone(&calls),
+        presence: Arc::new(PresenceFeed::new(Arc::clone(&registry))),
     };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {

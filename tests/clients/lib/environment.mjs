@@ -39,5 +39,8 @@ export const hasty = { name: 'hasty', ...endpoints.apps.hasty };
 /** Base of the REST interface. */
 export const api = `${publicUrl}/api/v1`;
 
+/** The broker and the state: `{url, pid}` each. */
+export const { nats, redis } = endpoints;
+
 /** The relay of calls: `{url, secret, pid}`. */
 export const relay = endpoints.turn;

@@ -8,6 +8,7 @@ mod encode;
 mod encode_calls;
 mod ice;
 mod payload;
+mod presence;
 
 pub use body::{ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody};
 pub use call_body::CallBody;
@@ -19,3 +20,4 @@ pub use encode::{
 };
 pub use encode_calls::{CallFacts, call_connected, call_heard, signal};
 pub use ice::{IceServersBody, RelayBody};
+pub use presence::{PresenceBody, presence_changed};

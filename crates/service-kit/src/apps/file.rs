@@ -172,12 +172,15 @@ impl Reader<'_> {
 
     fn app(&mut self, name: &str, entry: toml::Value) -> Result<App, AppsError> {
         let place = format!("app {name:?}");
-        let id = AppId::new(name).map_err(|_| {
-            self.invalid(
-                &place,
-                "the name must have 1 to 128 bytes and no control characters",
-            )
-        })?;
+        // It is a part of NATS subjects.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let id = AppId::new(name)
+            .ok()
+            .filter(|_| name.bytes().all(is_plain))
+            .ok_or_else(|| {
+                let problem = "the name must have 1 to 128 letters, digits, hyphens or underscores";
+                self.invalid(&place, problem)
+            })?;
         let entry: AppEntry = entry
             .try_into()
             .map_err(|error: toml::de::Error| self.invalid(&place, error.message()))?;

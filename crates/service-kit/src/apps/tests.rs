@@ -102,6 +102,7 @@ fn mistakes_are_told_with_place_and_advice() {
         ("\n\n[apps", "line 3", ""),
         ("port = 1\n[apps.a]", "line 1", "unknown field `port`"),
         ("[apps.a]", "app \"a\"", "missing field `dialect`"),
+        ("[apps.\"a.b\"]", "app \"a.b\"", "letters, digits"),
         (
             "[apps.a]\ndialect = \"consult\"",
             "app \"a\"",

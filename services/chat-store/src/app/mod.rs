@@ -11,6 +11,7 @@ mod ice_servers;
 mod list_messages;
 mod open_conversation;
 mod open_session;
+pub mod presence;
 mod put_directory;
 mod receive_messages;
 mod resume_session;
@@ -32,6 +33,7 @@ pub use open_session::Opened;
 pub use resume_session::{Resumed, Stood};
 pub use sweep_outbox::sweep_outbox;
 
+use self::presence::Roster;
 use crate::ports::{Events, Journal, Store};
 
 /// Everything the service can do. A clone is the same app.
@@ -42,6 +44,7 @@ pub struct App {
     batcher: batcher::Batcher,
     deliverer: deliver_messages::Deliverer,
     calls: Calls,
+    roster: Roster,
     apps: Arc<Apps>,
 }
 
@@ -55,6 +58,7 @@ impl App {
         journal: Arc<dyn Journal>,
         events: Arc<dyn Events>,
         calls: Calls,
+        roster: Roster,
         apps: Arc<Apps>,
         limits: BatchLimits,
     ) -> Self {
@@ -66,6 +70,7 @@ impl App {
             batcher,
             deliverer,
             calls,
+            roster,
             apps,
         }
     }
@@ -80,6 +85,12 @@ impl App {
     #[must_use]
     pub fn calls(&self) -> &Calls {
         &self.calls
+    }
+
+    /// Returns the use cases of presence.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// Returns the generation of the sequence numbers. Read it before what it is to describe.

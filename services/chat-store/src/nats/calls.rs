@@ -7,7 +7,7 @@ use chat_domain::{
 use chat_proto::{WireId, v1};
 
 use super::rpc::refuse;
-use crate::app::{Member, calls::Calls};
+use crate::app::{App, Member, calls::Calls};
 
 pub(super) async fn initiate(
     calls: &Calls,
@@ -77,19 +77,21 @@ pub(super) async fn signal(
 }
 
 pub(super) async fn gone(
-    calls: &Calls,
+    app: &App,
     request: v1::DeviceGoneRequest,
 ) -> Result<v1::DeviceGoneReply, ChatError> {
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
     };
-    calls.gone(member, id(&request.device)?).await?;
+    let device = id(&request.device)?;
+    app.calls().gone(member, device).await?;
+    app.roster().leave(member, device).await?;
     Ok(v1::DeviceGoneReply {})
 }
 
 pub(super) async fn back(
-    calls: &Calls,
+    app: &App,
     request: v1::DeviceBackRequest,
 ) -> Result<v1::DeviceBackReply, ChatError> {
     let member = Member {
@@ -101,7 +103,10 @@ pub(super) async fn back(
         .as_deref()
         .map(id::<DeviceId>)
         .transpose()?;
-    let arrival = calls.back(member, id(&request.device)?, replaces).await?;
+    let device = id(&request.device)?;
+    // First: missed calls are told in one answer alone, so nothing may fail after them.
+    app.roster().come(member, device, request.again).await?;
+    let arrival = app.calls().back(member, device, replaces).await?;
     Ok(v1::DeviceBackReply {
         notices: arrival
             .notices
@@ -134,8 +139,8 @@ pub(super) async fn alive(
     calls: &Calls,
     request: v1::GatewayAliveRequest,
 ) -> Result<v1::GatewayAliveReply, ChatError> {
-    calls.alive(GatewayId(request.gateway)).await?;
-    Ok(v1::GatewayAliveReply {})
+    let announce = calls.alive(GatewayId(request.gateway)).await?;
+    Ok(v1::GatewayAliveReply { announce })
 }
 
 fn id<T: WireId>(bytes: &[u8]) -> Result<T, ChatError> {

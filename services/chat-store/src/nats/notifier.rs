@@ -1,6 +1,6 @@
-//! Tells users' sockets about their calls.
+//! Tells users' sockets about calls and about the presence of others.
 //!
-//! Nothing is kept here: what NATS did not take for certain is an error, and the log of calls
+//! Nothing is kept here: what NATS did not take for certain is an error, and the log it came from
 //! brings it again.
 
 use async_nats::{Client, connection::State};
@@ -20,7 +20,11 @@ use super::publisher::{PROBE_TIMEOUT, VERSION, connection, probe};
 use crate::{
     ports::Answer,
     ports_calls::{CallNotifier, Logged},
+    ports_presence::{Attended, PresenceNotifier},
 };
+
+/// Users told of presence before NATS has confirmed those before.
+const MAX_PART: usize = 500;
 
 /// Tells over one connection, in order.
 #[derive(Debug, Clone)]
@@ -37,8 +41,7 @@ impl Notifier {
 
     async fn publish(
         &self,
-        app: &AppId,
-        bodies: impl Iterator<Item = (&UserId, Body)>,
+        bodies: impl Iterator<Item = (&AppId, &UserId, Body)>,
     ) -> Result<(), ChatError> {
         let sending = async {
             // What is published without a connection would wait for one, and be late then.
@@ -46,7 +49,7 @@ impl Notifier {
                 return Err("not connected".into());
             }
             let before = connection(&self.client);
-            for (user, body) in bodies {
+            for (app, user, body) in bodies {
                 let envelope = Bytes::from(envelope(app, user, body).encode_to_vec());
                 let subject = subject::user(app, user);
                 self.client.publish(subject, envelope).await?;
@@ -73,9 +76,9 @@ impl CallNotifier for Notifier {
         Box::pin(async move {
             let bodies = notices.iter().map(|notice| {
                 let body = Body::CallNotice((notice, &call).into());
-                (notice.to.user(), body)
+                (&logged.app, notice.to.user(), body)
             });
-            self.publish(&logged.app, bodies).await
+            self.publish(bodies).await
         })
     }
 
@@ -83,7 +86,27 @@ impl CallNotifier for Notifier {
         Box::pin(async move {
             let (user, _) = &handed.to;
             let body = Body::CallSignals(handed.into());
-            self.publish(app, std::iter::once((user, body))).await
+            self.publish(std::iter::once((app, user, body))).await
+        })
+    }
+}
+
+impl PresenceNotifier for Notifier {
+    fn tell<'a>(&'a self, told: &'a [(&'a Attended, Vec<UserId>)]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let all: Vec<_> = told
+                .iter()
+                .flat_map(|(about, audience)| audience.iter().map(move |user| (*about, user)))
+                .collect();
+            // A part at a time, so that messages and calls pass between.
+            for part in all.chunks(MAX_PART) {
+                let bodies = part.iter().map(|(about, user)| {
+                    let body = Body::PresenceChanged((&about.user, &about.change).into());
+                    (&about.app, *user, body)
+                });
+                self.publish(bodies).await?;
+            }
+            Ok(())
         })
     }
 }

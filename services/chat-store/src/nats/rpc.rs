@@ -12,7 +12,7 @@ use chat_domain::{
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
 
-use super::{calls, resume};
+use super::{calls, presence, resume};
 use crate::{
     app::{App, Caller, Member, NewMessage, Stored, Target},
     ports::{Head, Key, Origin},
@@ -43,10 +43,11 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::RejectCall => reply(Ok(calls::reject(calls, decode(payload)?).await?)),
         Rpc::EndCall => reply(Ok(calls::end(calls, decode(payload)?).await?)),
         Rpc::Signal => reply(Ok(calls::signal(calls, decode(payload)?).await?)),
-        Rpc::DeviceGone => reply(Ok(calls::gone(calls, decode(payload)?).await?)),
-        Rpc::DeviceBack => reply(Ok(calls::back(calls, decode(payload)?).await?)),
+        Rpc::DeviceGone => reply(Ok(calls::gone(app, decode(payload)?).await?)),
+        Rpc::DeviceBack => reply(Ok(calls::back(app, decode(payload)?).await?)),
         Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),
         Rpc::GatewayAlive => reply(Ok(calls::alive(calls, decode(payload)?).await?)),
+        Rpc::SetStatus => reply(Ok(presence::set_status(app, decode(payload)?).await?)),
     })
 }
 

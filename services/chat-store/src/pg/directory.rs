@@ -175,3 +175,18 @@ pub(super) async fn find_business(
     })
     .transpose()
 }
+
+pub(super) async fn find_name(
+    pool: &PgPool,
+    app: &AppId,
+    user: &UserId,
+) -> Result<Option<String>, PgError> {
+    let name = sqlx::query_scalar!(
+        "SELECT /* users.find_name */ name FROM users WHERE app_id = $1 AND user_id = $2",
+        app.as_str(),
+        user.as_str(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(name.flatten())
+}

@@ -5,6 +5,7 @@
 //! transaction: each is one, and what needs several commands is a function in `migrations/`.
 
 mod calls;
+mod contacts;
 mod conversations;
 mod directory;
 mod error;
@@ -215,6 +216,28 @@ impl Store for Pg {
         answer(directory::put_association(
             pool, app, doctor, patient, version,
         ))
+    }
+
+    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>> {
+        answer(directory::find_name(&self.pool, app, user))
+    }
+
+    fn list_contacts<'a>(
+        &'a self,
+        app: &'a AppId,
+        users: &'a [&'a UserId],
+        limit: u32,
+    ) -> Answer<'a, Vec<(UserId, UserId)>> {
+        answer(contacts::list(&self.pool, app, users, limit))
+    }
+
+    fn contacts_among<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        users: &'a [UserId],
+    ) -> Answer<'a, Vec<UserId>> {
+        answer(contacts::among(&self.pool, app, user, users))
     }
 
     fn find_booking<'a>(

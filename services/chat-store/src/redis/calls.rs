@@ -9,11 +9,10 @@ use chat_domain::{
         Recipient, Ringing, Route, Side, Signal, SignalKind, Tell,
     },
 };
-use redis::AsyncIter;
 use uuid::Uuid;
 
 use super::{
-    RedisCalls,
+    RedisState,
     error::{RedisError, inconsistent},
     library::Request,
     record,
@@ -21,18 +20,17 @@ use super::{
 use crate::{
     ports::Answer,
     ports_calls::{CallState, GATEWAY_LEASE},
+    ports_presence::PresenceState,
 };
 
 /// Separates parts of keys and fields; no identifier holds a control character.
 const SEPARATOR: char = '\u{1f}';
 /// How many overdue calls one request may have to end before it is decided: those of two users.
 const MAX_DUE: usize = 4;
-/// Gateways looked at in one round.
-const MAX_LAPSED: usize = 16;
 
-impl RedisCalls {
+impl RedisState {
     /// The keys of every function, in its order; [`Self::parked`] follow.
-    fn keys(&self, app: &AppId) -> Vec<String> {
+    pub(super) fn keys(&self, app: &AppId) -> Vec<String> {
         vec![
             self.key("ready"),
             self.key(&format!("calls:{app}")),
@@ -53,7 +51,11 @@ impl RedisCalls {
     }
 
     /// Asks a function that decides, after whatever has to end first.
-    async fn decide(&self, app: &AppId, request: Request) -> Result<Vec<String>, RedisError> {
+    pub(super) async fn decide(
+        &self,
+        app: &AppId,
+        request: Request,
+    ) -> Result<Vec<String>, RedisError> {
         for _ in 0..MAX_DUE {
             let reply: Vec<String> = self.run(&request).await?;
             match reply.as_slice() {
@@ -142,7 +144,7 @@ impl RedisCalls {
         Ok(())
     }
 
-    fn gone_request(&self, app: &AppId, user: &UserId, device: DeviceId) -> Request {
+    pub(super) fn gone_request(&self, app: &AppId, user: &UserId, device: DeviceId) -> Request {
         Request::new("calls_gone", &self.keys_of(app, &[user.as_str()]))
             .arg(user.as_str())
             .text(&device)
@@ -280,78 +282,11 @@ impl RedisCalls {
         Ok(members.len())
     }
 
-    async fn alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
-        let request = self
-            .of_gateways("calls_alive")
-            .arg(format!("{:x}", gateway.0))
-            .text(&GATEWAY_LEASE.as_millis());
-        let _added: u32 = self.run_unguarded(&request).await?;
-        Ok(())
-    }
-
-    async fn bury(&self, apps: &[AppId]) -> Result<usize, ChatError> {
-        const FUNCTION: &str = "calls_lapsed";
-        let request = self.of_gateways(FUNCTION).text(&MAX_LAPSED);
-        let lapsed: Vec<(String, i64)> = self.run_unguarded(&request).await?;
-        for (name, until) in &lapsed {
-            let id = u64::from_str_radix(name, 16).map_err(inconsistent(FUNCTION))?;
-            // It spoke last when it took this lease.
-            let lease = i64::try_from(GATEWAY_LEASE.as_millis()).unwrap_or(i64::MAX);
-            let heard_until = until.saturating_sub(lease);
-            for app in apps {
-                for (user, device) in self.devices_of(app, GatewayId(id)).await? {
-                    let request = self.gone_request(app, &user, device).text(&heard_until);
-                    self.decide(app, request).await?;
-                }
-            }
-            let request = self.of_gateways("calls_bury").arg(name);
-            let _removed: u32 = self.run_unguarded(&request).await?;
-        }
-        Ok(lapsed.len())
-    }
-
-    /// Returns every device of a gateway that is in a call. Reads all calls: gateways die rarely.
-    async fn devices_of(
-        &self,
-        app: &AppId,
-        gateway: GatewayId,
-    ) -> Result<Vec<(UserId, DeviceId)>, ChatError> {
-        let mut connection = self.commands.clone();
-        let mut scan = redis::cmd("HSCAN");
-        scan.arg(self.key(&format!("calls:{app}")))
-            .cursor_arg(0)
-            .arg("COUNT")
-            .arg(256);
-        let mut calls: AsyncIter<'_, (String, String)> = scan
-            .iter_async(&mut connection)
-            .await
-            .map_err(RedisError::from)?;
-        let mut devices = Vec::new();
-        while let Some(entry) = calls.next_item().await {
-            let (_id, json) = entry.map_err(RedisError::from)?;
-            let call = read("calls", &json)?;
-            let legs = [&call.caller, &call.callee]
-                .into_iter()
-                .filter(|_| call.is_live());
-            devices.extend(legs.filter_map(|leg| {
-                let device = leg.device.filter(|device| device.gateway == gateway)?;
-                Some((leg.user.clone(), device))
-            }));
-        }
-        Ok(devices)
-    }
-
     async fn lag(&self) -> Result<Duration, ChatError> {
         const FUNCTION: &str = "calls_lag";
         let request = Request::new(FUNCTION, &vec![self.key("log"); 6]);
         let millis: u64 = self.run_unguarded(&request).await?;
         Ok(Duration::from_millis(millis))
-    }
-
-    fn of_gateways(&self, function: &'static str) -> Request {
-        // In the order of the other functions, of which these need the leases alone.
-        let leases = self.key("leases");
-        Request::new(function, &vec![leases; 6])
     }
 
     async fn restore(&self, calls: &[(AppId, Call)]) -> Result<(), ChatError> {
@@ -363,6 +298,9 @@ impl RedisCalls {
                 .arg(json)
                 .text(&GATEWAY_LEASE.as_millis());
             let _status: Vec<String> = self.run_unguarded(&request).await?;
+            // Who is in a call is busy.
+            let users = [&call.caller.user, &call.callee.user];
+            PresenceState::look(self, app, &users).await?;
         }
         Ok(())
     }
@@ -372,7 +310,7 @@ fn words(reply: &[String]) -> Vec<&str> {
     reply.iter().map(String::as_str).collect()
 }
 
-fn read(function: &'static str, json: &str) -> Result<Call, RedisError> {
+pub(super) fn read(function: &'static str, json: &str) -> Result<Call, RedisError> {
     record::read(json).map_err(inconsistent(function))
 }
 
@@ -398,7 +336,7 @@ fn unexpected(function: &'static str) -> ChatError {
     inconsistent(function)("an answer that it never gives").into()
 }
 
-impl CallState for RedisCalls {
+impl CallState for RedisState {
     fn initiate<'a>(
         &'a self,
         app: &'a AppId,
@@ -479,7 +417,7 @@ impl CallState for RedisCalls {
         Box::pin(self.expire(app, limit))
     }
 
-    fn alive(&self, gateway: GatewayId) -> Answer<'_, ()> {
+    fn alive(&self, gateway: GatewayId) -> Answer<'_, bool> {
         Box::pin(self.alive(gateway))
     }
 

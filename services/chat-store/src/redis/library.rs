@@ -3,7 +3,7 @@
 use redis::{Cmd, FromRedisValue, RedisError as Driver, ToRedisArgs};
 
 use super::{
-    RedisCalls,
+    RedisState,
     error::{RedisError, inconsistent},
 };
 use crate::ports_calls::CallState as _;
@@ -18,9 +18,11 @@ const SOURCE: &str = concat!(
     include_str!("functions/signals.lua"),
     "\n",
     include_str!("functions/upkeep.lua"),
+    "\n",
+    include_str!("functions/presence.lua"),
 );
 /// That of [`SOURCE`]. A newer library on the server stays: it serves this release, too.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How often a request is repeated after something was put back.
 const ATTEMPTS: usize = 4;
@@ -52,7 +54,7 @@ impl Request {
     }
 }
 
-impl RedisCalls {
+impl RedisState {
     /// Loads the library, unless it or a newer one is there.
     ///
     /// # Errors
@@ -69,10 +71,7 @@ impl RedisCalls {
         if loaded.is_some_and(|version| VERSION <= version) {
             return Ok(());
         }
-        tracing::info!(
-            version = VERSION,
-            "loading the functions of calls into Redis"
-        );
+        tracing::info!(version = VERSION, "loading the functions into Redis");
         let mut load = redis::cmd("FUNCTION");
         load.arg("LOAD").arg("REPLACE").arg(SOURCE);
         let _name: String = load.query_async(&mut self.commands.clone()).await?;
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     /// FNV-1a of the source of [`VERSION`].
-    const CHECKSUM: u64 = 0xb6e0_4c17_da48_2727;
+    const CHECKSUM: u64 = 0x4a2e_db12_5b84_3506;
 
     #[test]
     fn a_changed_library_has_a_new_version() {

@@ -1,13 +1,17 @@
-//! The shared state of calls on Redis. Nothing here is on the way of a message.
+//! The shared state on Redis: calls, presence, and what waits to be told. Nothing here is on the way
+//! of a message.
 //!
-//! Commands of all callers share one connection, which comes back by itself; the reader of the log
+//! Commands of all callers share one connection, which comes back by itself; each reader of a log
 //! has another, because it blocks. Everything that decides is a function inside Redis
 //! (`functions/`); nothing here reads in order to write.
 
 mod calls;
 mod error;
+mod gateways;
 mod library;
 mod log;
+mod out;
+mod presence;
 mod record;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -27,9 +31,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts to connect.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Calls on Redis. A clone shares the connection.
+/// The state on Redis. A clone shares the connection.
 #[derive(Clone)]
-pub struct RedisCalls {
+pub struct RedisState {
     client: Client,
     commands: ConnectionManager,
     /// What all keys begin with; the braces put them on one slot of a cluster.
@@ -40,10 +44,10 @@ pub struct RedisCalls {
     restoring: Arc<Semaphore>,
 }
 
-impl RedisCalls {
+impl RedisState {
     /// Prepares the connection without waiting for it: as long as Redis is not there, every request
     /// is [`ChatError::Unavailable`](chat_domain::ChatError::Unavailable). Those who share a
-    /// `namespace` share the calls.
+    /// `namespace` share the state.
     ///
     /// # Errors
     ///
@@ -71,9 +75,9 @@ impl RedisCalls {
     }
 }
 
-impl fmt::Debug for RedisCalls {
+impl fmt::Debug for RedisState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisCalls")
+        f.debug_struct("RedisState")
             .field("root", &self.root)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 //! Puts the service together: the one module that knows all its parts.
 
-mod calls;
+mod state;
 mod upkeep;
 
 use std::{sync::Arc, time::Duration};
@@ -9,13 +9,13 @@ use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
-    app::{App, BatchLimits, IceServers, Relay, calls::Calls},
-    config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig},
+    app::{App, BatchLimits, IceServers, Relay, calls::Calls, presence::Roster},
+    config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig, OutArgs},
     http,
     metrics::Metric,
-    nats::{Notifier, Publisher, Server},
+    nats::{Notifier, OutLimits, OutPublisher, Publisher, Server},
     pg::Pg,
-    redis::RedisCalls,
+    redis::RedisState,
 };
 
 /// The longest pause between two attempts to reach Postgres.
@@ -49,7 +49,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     lifecycle.spawn("publisher", publishing);
     let publisher = Arc::new(publisher);
     let store = Arc::new(pg.clone());
-    let state = RedisCalls::new(config.redis_url.expose(), "", store.clone())
+    let state = RedisState::new(config.redis_url.expose(), "", store.clone())
         .context("REDIS_URL is no Redis address")?;
     let calls = Calls::new(
         Arc::new(state.clone()),
@@ -57,17 +57,21 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         store.clone(),
         Arc::clone(&apps),
     );
+    let roster = Roster::new(Arc::new(state.clone()), store.clone());
     let app = App::new(
         store.clone(),
         store,
         publisher.clone(),
         calls,
+        roster,
         Arc::clone(&apps),
         config.append.limits(),
     );
 
     let soft = lifecycle.soft();
     let notifier = Notifier::new(client.clone());
+    let jetstream = health.dependency("jetstream");
+    let out = OutPublisher::new(client.clone(), config.out.limits(), jetstream);
     let server = Server::join(client).await?;
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
@@ -84,14 +88,16 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         "partitions",
         upkeep::keep_partitions(pg.clone(), soft.clone()),
     );
-    let sweeping = upkeep::keep_sweeping(pg.clone(), publisher, soft.clone());
+    let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
-    calls::start(
+    state::start(
         &lifecycle,
-        calls::Parts {
+        state::Parts {
             state,
             pg: pg.clone(),
             notifier,
+            out,
+            events: publisher,
             app,
             redis: health.dependency("redis"),
         },
@@ -148,6 +154,15 @@ impl AppendArgs {
             linger: Duration::from_millis(self.append_linger_ms),
             in_flight: self.append_in_flight,
             queue: self.append_queue,
+        }
+    }
+}
+
+impl OutArgs {
+    const fn limits(&self) -> OutLimits {
+        OutLimits {
+            max_age: Duration::from_secs(self.out_max_hours * 3_600),
+            max_bytes: self.out_max_bytes,
         }
     }
 }

@@ -8,11 +8,11 @@ use chat_domain::{
     call::{Call, CallId, CallRules, Handed, Notice, Outcome, Phase, Ringing, Tell, Transition},
 };
 use chat_store::{
-    app::calls::{Recorder, reconcile},
+    app::calls::{FollowUp, Recorder, reconcile},
     pg::Pg,
-    ports::Answer,
-    ports_calls::{CallHistory, CallNotifier, CallSink, CallState, Logged},
-    redis::RedisCalls,
+    ports::{Answer, Sink},
+    ports_calls::{CallHistory, CallNotifier, CallState, Logged},
+    redis::RedisState,
 };
 use parking_lot::Mutex;
 use test_kit::{eventually, redis::Namespace};
@@ -30,7 +30,7 @@ use super::{
 /// Takes a batch and never comes back, as a process that dies.
 struct Dying(Mutex<Option<usize>>);
 
-impl CallSink for Dying {
+impl Sink<Logged> for Dying {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
         *self.0.lock() = Some(batch.len());
         Box::pin(std::future::pending())
@@ -44,7 +44,7 @@ struct Stumbling {
     then: Collected,
 }
 
-impl CallSink for Stumbling {
+impl Sink<Logged> for Stumbling {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
         if !std::mem::replace(&mut *self.stumbled.lock(), true) {
             let error = ChatError::Conflict("not now");
@@ -60,7 +60,7 @@ fn names(log: &[Transition]) -> BTreeSet<(CallId, u32)> {
         .collect()
 }
 
-async fn ring_and_cancel(calls: &RedisCalls, n: u128) {
+async fn ring_and_cancel(calls: &RedisState, n: u128) {
     let (caller, callee) = (2 * n as usize, 2 * n as usize + 1);
     calls
         .initiate(&app(), &request(n, caller, 0, callee), RULES)
@@ -146,7 +146,7 @@ impl CallNotifier for Ear {
 struct Replica {
     namespace: Namespace,
     pg: Arc<Pg>,
-    calls: Arc<RedisCalls>,
+    calls: Arc<RedisState>,
     ear: Arc<Ear>,
     /// The database goes with the first, the reader of the log with the second.
     _alive: (World, DropGuard),
@@ -156,12 +156,13 @@ impl Replica {
     async fn new() -> Self {
         let (world, namespace) = (World::new().await, Namespace::new().unwrap());
         let pg = Arc::new(world.pg_of(2).await);
-        let calls = RedisCalls::new(namespace.url(), namespace.name(), pg.clone()).unwrap();
+        let calls = RedisState::new(namespace.url(), namespace.name(), pg.clone()).unwrap();
         let (calls, ear) = (Arc::new(calls), Arc::new(Ear::default()));
         let recorder = Recorder::new(
             calls.clone(),
             pg.clone(),
             ear.clone(),
+            FollowUp::new(calls.clone(), pg.clone(), calls.clone()),
             world.store(crate::world::Ear::deaf()).await,
         );
         let reader = read_log(&calls, "reader", Arc::new(recorder));

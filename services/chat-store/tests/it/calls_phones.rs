@@ -18,11 +18,12 @@ use chat_proto::{
 use chat_store::{
     app::{
         App,
-        calls::{Calls, Recorder},
+        calls::{Calls, FollowUp, Recorder},
+        presence::{Announcer, Roster},
     },
     nats::Notifier,
     pg::Pg,
-    redis::RedisCalls,
+    redis::RedisState,
 };
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -38,7 +39,7 @@ pub(crate) struct Phones {
     pub(crate) world: World,
     pub(crate) store: App,
     pub(crate) pg: Arc<Pg>,
-    pub(crate) state: Arc<RedisCalls>,
+    pub(crate) state: Arc<RedisState>,
     pub(crate) asked: Asked,
     pub(crate) pair: Pair,
     pub(crate) conversation: ConversationId,
@@ -66,11 +67,12 @@ impl Phones {
     /// With the state at `url`.
     pub(crate) async fn over(url: &str, namespace: Namespace, world: World) -> Self {
         let pg = Arc::new(world.pg().await);
-        let state = RedisCalls::new(url, namespace.name(), pg.clone()).unwrap();
+        let state = RedisState::new(url, namespace.name(), pg.clone()).unwrap();
         let state = Arc::new(state);
         let apps = world.apps.clone();
         let calls = Calls::new(state.clone(), pg.clone(), pg.clone(), apps);
-        let store = world.store_with(&pg, Ear::deaf(), calls);
+        let roster = Roster::new(state.clone(), pg.clone());
+        let store = world.store_with(&pg, Ear::deaf(), calls, roster);
         let (pair, conversation) = world.talk(&store).await;
         Self {
             asked: Asked::new(&store).await,
@@ -90,8 +92,15 @@ impl Phones {
             self.state.clone(),
             self.pg.clone(),
             Arc::new(Notifier::new(self.asked.client.clone())),
+            FollowUp::new(self.state.clone(), self.pg.clone(), self.state.clone()),
             self.store.clone(),
         )
+    }
+
+    /// What a store does with the log of presence.
+    pub(crate) fn announcer(&self) -> Announcer {
+        let notifier = Notifier::new(self.asked.client.clone());
+        Announcer::new(self.pg.clone(), Arc::new(notifier), self.state.clone())
     }
 
     /// What a gateway hears for one of the two.
@@ -221,6 +230,7 @@ impl Phones {
             user_id: user.as_str().to_owned(),
             device: device(socket).to_wire(),
             replaces: replaces.map(|socket| device(socket).to_wire()),
+            again: false,
         };
         self.asked.ask(Rpc::DeviceBack, &request).await.unwrap()
     }

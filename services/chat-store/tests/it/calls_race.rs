@@ -13,7 +13,7 @@ use chat_domain::{
     UserId,
     call::{CallId, CallRules, Change, Phase, Ringing, Transition},
 };
-use chat_store::{ports_calls::CallState, redis::RedisCalls};
+use chat_store::{ports_calls::CallState, redis::RedisState};
 use test_kit::{eventually, redis::Namespace};
 
 use super::calls_subject::{
@@ -35,7 +35,7 @@ const RULES: CallRules = CallRules {
 
 /// What one replica does for its clients, in an order of its own.
 #[expect(clippy::print_stdout, reason = "read by whoever started the process")]
-async fn replica(calls: RedisCalls, n: u64) {
+async fn replica(calls: RedisState, n: u64) {
     let mut state = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut below = |n: usize| {
         state ^= state << 13;

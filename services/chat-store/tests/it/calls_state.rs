@@ -170,6 +170,8 @@ async fn the_devices_of_a_silent_gateway_are_gone(subject: &impl Subject) {
     state.alive(gateways[0]).await.unwrap();
     state.accept(&app(), &party(1, 1, 0)).await.unwrap();
     state.alive(gateways[1]).await.unwrap();
+    // Silence counts while somebody listens.
+    state.bury(&apps).await.unwrap();
 
     subject.pass(Duration::from_secs(5));
     state.alive(gateways[1]).await.unwrap();

@@ -12,9 +12,9 @@ use chat_domain::{
     },
 };
 use chat_store::{
-    ports::Answer,
-    ports_calls::{CallHistory, CallSink, CallState, GATEWAY_LEASE, Logged},
-    redis::RedisCalls,
+    ports::{Answer, Sink},
+    ports_calls::{CallHistory, CallState, GATEWAY_LEASE, Logged},
+    redis::RedisState,
 };
 use parking_lot::Mutex;
 use test_kit::{eventually, redis::Namespace};
@@ -196,11 +196,11 @@ impl CallState for MemoryCalls {
         })
     }
 
-    fn alive(&self, gateway: GatewayId) -> Answer<'_, ()> {
+    fn alive(&self, gateway: GatewayId) -> Answer<'_, bool> {
         let mut inner = self.inner.lock();
         let until = Timestamp(inner.now).after(GATEWAY_LEASE);
-        inner.leases.insert(gateway, until);
-        Box::pin(async { Ok(()) })
+        let is_new = inner.leases.insert(gateway, until).is_none();
+        Box::pin(async move { Ok(is_new) })
     }
 
     fn bury<'a>(&'a self, _apps: &'a [AppId]) -> Answer<'a, usize> {
@@ -315,7 +315,7 @@ impl Collected {
     }
 }
 
-impl CallSink for Collected {
+impl Sink<Logged> for Collected {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
         self.0.lock().extend_from_slice(batch);
         Box::pin(async { Ok(()) })
@@ -323,17 +323,21 @@ impl CallSink for Collected {
 }
 
 /// Reads the log in the background until the guard goes.
-pub(crate) fn read_log(calls: &RedisCalls, consumer: &str, sink: Arc<dyn CallSink>) -> DropGuard {
+pub(crate) fn read_log(
+    calls: &RedisState,
+    consumer: &str,
+    sink: Arc<dyn Sink<Logged>>,
+) -> DropGuard {
     let stop = CancellationToken::new();
     let (calls, consumer, stopped) = (calls.clone(), consumer.to_owned(), stop.clone());
-    tokio::spawn(async move { calls.read_log(&consumer, sink.as_ref(), &stopped).await });
+    tokio::spawn(async move { calls.read_calls(&consumer, sink.as_ref(), &stopped).await });
     stop.drop_guard()
 }
 
 /// The functions, on keys of the test's own.
 pub(crate) struct Shared {
     pub(crate) namespace: Namespace,
-    pub(crate) calls: RedisCalls,
+    pub(crate) calls: RedisState,
     collected: Arc<Collected>,
     _reader: DropGuard,
 }
@@ -353,8 +357,8 @@ impl Shared {
 }
 
 /// Another replica on the same keys, with a connection of its own.
-pub(crate) fn another(namespace: &Namespace) -> RedisCalls {
-    RedisCalls::new(namespace.url(), namespace.name(), Arc::new(NoHistory)).unwrap()
+pub(crate) fn another(namespace: &Namespace) -> RedisState {
+    RedisState::new(namespace.url(), namespace.name(), Arc::new(NoHistory)).unwrap()
 }
 
 /// Waits until every entry of the log was taken and confirmed.

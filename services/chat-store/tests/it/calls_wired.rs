@@ -13,8 +13,8 @@ use chat_domain::{
 use chat_proto::{WireId as _, v1, v1::envelope::Body};
 use chat_store::{
     app::calls::{Recorder, sweep},
-    ports::Answer,
-    ports_calls::{CallHistory as _, CallSink, CallState as _, Logged},
+    ports::{Answer, Sink},
+    ports_calls::{CallHistory as _, CallState as _, Logged},
 };
 use parking_lot::Mutex;
 use test_kit::{eventually, redis::Namespace};
@@ -31,7 +31,7 @@ use crate::{
 };
 
 impl Phones {
-    fn read_log(&self, sink: impl CallSink + 'static) -> DropGuard {
+    fn read_log(&self, sink: impl Sink<Logged> + 'static) -> DropGuard {
         read_log(&self.state, "reader", Arc::new(sink))
     }
 
@@ -118,7 +118,7 @@ struct Forgetful {
     forgot: AtomicBool,
 }
 
-impl CallSink for Forgetful {
+impl Sink<Logged> for Forgetful {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
         Box::pin(async {
             self.recorder.take(batch).await?;

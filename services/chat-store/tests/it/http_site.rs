@@ -9,10 +9,11 @@ use axum::{
     body::{Body, to_bytes},
 };
 use chat_store::{
-    app::{App, BatchLimits, IceServers, Relay},
+    app::{App, BatchLimits, IceServers, Relay, presence::Roster},
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
+    ports_presence::PresenceState,
 };
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use test_kit::postgres::Database;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::world::private_calls;
+use crate::{presence_subject::Nowhere, world::private_calls};
 
 pub(crate) const CONSULTANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const PATIENT: &str = "22222222-2222-4222-8222-22222222aaaa";
@@ -62,6 +63,15 @@ impl Site {
 
     /// Starts a site whose app has this policy, in TOML.
     pub(crate) async fn with_policy(policy: &str) -> Self {
+        Self::with(policy, Arc::new(Nowhere)).await
+    }
+
+    /// Starts a site with a state of presence.
+    pub(crate) async fn with_presence(presence: Arc<dyn PresenceState>) -> Self {
+        Self::with("{}", presence).await
+    }
+
+    async fn with(policy: &str, presence: Arc<dyn PresenceState>) -> Self {
         let apps = format!(
             r#"
             [apps.jiggy]
@@ -80,6 +90,7 @@ impl Site {
             Arc::new(pg.clone()),
             Arc::new(NatsIsDown),
             private_calls(&Arc::new(pg.clone()), &apps),
+            Roster::new(presence, Arc::new(pg.clone())),
             Arc::clone(&apps),
             BatchLimits::default(),
         );

@@ -16,7 +16,7 @@ use prost::Message as _;
 use service_kit::{NatsArgs, Service};
 use test_kit::eventually;
 
-use crate::world::{Ear, World, new, private_calls, send, send_many};
+use crate::world::{Ear, World, new, no_roster, private_calls, send, send_many};
 
 /// How long an event may take. Only a failure waits so long.
 const SOON: Duration = Duration::from_secs(20);
@@ -36,12 +36,13 @@ async fn telling_store(world: &World, client: Client) -> (App, Pg, Arc<Publisher
     let (publisher, work) = Publisher::new(client, Arc::new(pg.clone()), 64);
     tokio::spawn(work);
     let (store, publisher) = (Arc::new(pg.clone()), Arc::new(publisher));
-    let calls = private_calls(&store, &world.apps);
+    let (calls, roster) = (private_calls(&store, &world.apps), no_roster(&store));
     let app = App::new(
         store.clone(),
         store,
         publisher.clone(),
         calls,
+        roster,
         Arc::clone(&world.apps),
         BatchLimits::default(),
     );

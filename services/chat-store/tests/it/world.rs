@@ -14,7 +14,7 @@ use chat_domain::{
     User, UserId,
 };
 use chat_store::{
-    app::{App, BatchLimits, Caller, NewMessage, Stored, Target, calls::Calls},
+    app::{App, BatchLimits, Caller, NewMessage, Stored, Target, calls::Calls, presence::Roster},
     pg::{MIGRATOR, Pg},
     ports::{Committed, Event, Events, Key, Origin},
 };
@@ -24,7 +24,7 @@ use sqlx::PgPool;
 use test_kit::postgres::Database;
 use uuid::Uuid;
 
-use super::calls_subject::MemoryCalls;
+use super::{calls_subject::MemoryCalls, presence_subject::Nowhere};
 
 pub(crate) struct World {
     database: Database,
@@ -87,13 +87,20 @@ impl World {
     pub(crate) async fn store(&self, events: Arc<dyn Events>) -> App {
         let pg = Arc::new(self.pg().await);
         let calls = private_calls(&pg, &self.apps);
-        self.store_with(&pg, events, calls)
+        self.store_with(&pg, events, calls, no_roster(&pg))
     }
 
-    /// A store that tells `events` and has these calls.
-    pub(crate) fn store_with(&self, pg: &Arc<Pg>, events: Arc<dyn Events>, calls: Calls) -> App {
+    /// A store that tells `events` and has these calls and this presence.
+    pub(crate) fn store_with(
+        &self,
+        pg: &Arc<Pg>,
+        events: Arc<dyn Events>,
+        calls: Calls,
+        roster: Roster,
+    ) -> App {
         let (pg, apps) = (Arc::clone(pg), Arc::clone(&self.apps));
-        App::new(pg.clone(), pg, events, calls, apps, BatchLimits::default())
+        let limits = BatchLimits::default();
+        App::new(pg.clone(), pg, events, calls, roster, apps, limits)
     }
 
     pub(crate) fn caller(&self, role: Role) -> Caller {
@@ -135,6 +142,11 @@ impl World {
 pub(crate) fn private_calls(pg: &Arc<Pg>, apps: &Arc<Apps>) -> Calls {
     let state = Arc::new(MemoryCalls::default());
     Calls::new(state, pg.clone(), pg.clone(), Arc::clone(apps))
+}
+
+/// Presence that nobody knows.
+pub(crate) fn no_roster(pg: &Arc<Pg>) -> Roster {
+    Roster::new(Arc::new(Nowhere), pg.clone())
 }
 
 pub(crate) struct Pair {

@@ -19,6 +19,8 @@ pub struct Device {
     has_left: bool,
     /// A request of this device may take effect later than it was given up.
     is_unsure: bool,
+    /// The stores know of it.
+    is_known: bool,
 }
 
 /// How a device is announced as gone.
@@ -72,6 +74,17 @@ impl Device {
     pub fn leave(&mut self) -> Option<Farewell> {
         self.has_left = true;
         self.farewell()
+    }
+
+    /// Notes that the stores know of the device.
+    pub const fn make_known(&mut self) {
+        self.is_known = true;
+    }
+
+    /// Tells whether the stores know of it, or did before they lost it.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Notes that the outcome of a request of this device is unknown.

@@ -5,7 +5,7 @@
 //! before anybody knows that the old one is dead, and only then may it take the old one's place: so a
 //! device is announced again when another of its user turns out to be gone, and once when a gateway
 //! that held one must have been given up. All are when the stores may have taken this gateway for
-//! dead or events were lost.
+//! dead, when they do not know its devices any more, or when events were lost.
 
 use std::time::Duration;
 
@@ -158,18 +158,25 @@ impl Calls {
     async fn look(&self, look: Look) -> Result<(), ChatError> {
         let Look { socket, replaces } = look;
         let session = socket.session();
-        if !session.device().lock().begin_look() {
-            return Ok(());
-        }
+        let again = {
+            let mut device = session.device().lock();
+            if !device.begin_look() {
+                return Ok(());
+            }
+            device.is_known()
+        };
         let (user, device) = (session.key(), self.device(&socket));
-        let outcome = self.store.device_back(&user, device, replaces).await;
+        let announced = self.store.device_back(&user, device, replaces, again);
+        let outcome = announced.await;
         if let Ok(arrival) = &outcome {
             self.hear(&socket, arrival);
         }
         let farewell = {
             let mut device = session.device().lock();
-            if is_unsure(&outcome) {
-                device.doubt();
+            match &outcome {
+                Ok(_) => device.make_known(),
+                Err(error) if error.kind() == ErrorKind::Unavailable => device.doubt(),
+                Err(_) => {}
             }
             device.end_look()
         };
@@ -250,14 +257,17 @@ impl Calls {
         let mut last = Instant::now();
         loop {
             ticks.tick().await;
-            if let Err(error) = self.store.gateway_alive(self.gateway).await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "no sign of life sent"
-                );
-                continue;
-            }
-            if LEASE < last.elapsed() {
+            let must_announce = match self.store.gateway_alive(self.gateway).await {
+                Ok(must_announce) => must_announce,
+                Err(error) => {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "no sign of life sent"
+                    );
+                    continue;
+                }
+            };
+            if must_announce || LEASE < last.elapsed() {
                 self.resumed();
             }
             last = Instant::now();
@@ -276,9 +286,4 @@ impl Calls {
             }
         }
     }
-}
-
-fn is_unsure<T>(outcome: &Result<T, ChatError>) -> bool {
-    let kind = outcome.as_ref().err().map(ChatError::kind);
-    kind == Some(ErrorKind::Unavailable)
 }

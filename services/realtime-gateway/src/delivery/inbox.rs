@@ -11,8 +11,8 @@ use socketio_protocol::Frame;
 
 use super::Delivery;
 use crate::{
-    calls::Calls, metrics::Metric, ports::Inbox, registry::UserKey, session::ChatSocket,
-    transport::Class, wire,
+    calls::Calls, metrics::Metric, ports::Inbox, presence::PresenceFeed, registry::UserKey,
+    session::ChatSocket, transport::Class, wire,
 };
 
 /// The version of envelopes that is understood.
@@ -24,6 +24,7 @@ const VERSION: u32 = 1;
 pub struct DeliveryInbox {
     pub delivery: Arc<Delivery>,
     pub calls: Arc<Calls>,
+    pub presence: Arc<PresenceFeed>,
 }
 
 impl Inbox for DeliveryInbox {
@@ -65,6 +66,9 @@ impl DeliveryInbox {
             Some(v1::envelope::Body::DeviceGone(v1::DeviceGone {})) => {
                 self.calls.device_gone(user);
                 Ok(())
+            }
+            Some(v1::envelope::Body::PresenceChanged(changed)) => {
+                self.presence.changed(user, changed)
             }
             // A kind that a newer release has.
             None => Ok(()),

@@ -134,7 +134,8 @@ impl Store {
         Ok(reply.try_into()?)
     }
 
-    /// Announces that a device is here, in place of another if that is known. Asks once.
+    /// Announces that a device is here, in place of another if that is known; `again` if that was
+    /// announced before. Asks once.
     ///
     /// # Errors
     ///
@@ -144,12 +145,14 @@ impl Store {
         user: &UserKey,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        again: bool,
     ) -> Result<Arrival, ChatError> {
         let request = v1::DeviceBackRequest {
             app: user.app.as_str().to_owned(),
             user_id: user.user.as_str().to_owned(),
             device: device.to_wire(),
             replaces: replaces.map(WireId::to_wire),
+            again,
         };
         let reply: v1::DeviceBackReply = self
             .call(Rpc::DeviceBack, user.user.as_str(), &request, ATTEMPT)
@@ -196,17 +199,17 @@ impl Store {
         Ok(())
     }
 
-    /// Says that a gateway lives. Asks once.
+    /// Says that a gateway lives. Returns whether it has to announce all its devices again. Asks once.
     ///
     /// # Errors
     ///
     /// Returns a failure of kind `Unavailable`.
-    pub async fn gateway_alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
+    pub async fn gateway_alive(&self, gateway: GatewayId) -> Result<bool, ChatError> {
         let request = v1::GatewayAliveRequest { gateway: gateway.0 };
         let key = format!("{:x}", gateway.0);
-        let v1::GatewayAliveReply {} = self
+        let reply: v1::GatewayAliveReply = self
             .call(Rpc::GatewayAlive, &key, &request, ATTEMPT)
             .await?;
-        Ok(())
+        Ok(reply.announce)
     }
 }

@@ -12,6 +12,7 @@ mod chat_recovery;
 mod chat_rooms;
 mod demo;
 mod peers_nats;
+mod presence;
 mod transport;
 mod transport_affinity;
 mod transport_polling;

@@ -4,6 +4,7 @@
 //! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Media never
 //! passes here.
 
+mod follow_up;
 mod outcome;
 mod record;
 mod sweep;
@@ -20,6 +21,7 @@ use chat_domain::{
 use service_kit::apps::Apps;
 use uuid::Uuid;
 
+pub use follow_up::FollowUp;
 pub use record::Recorder;
 pub use sweep::{reconcile, sweep};
 
@@ -210,12 +212,13 @@ impl Calls {
         self.history.mark_told(member.app, member.user, calls).await
     }
 
-    /// Notes that a gateway lives; it says so every three seconds.
+    /// Notes that a gateway lives; it says so every three seconds. Returns whether it has to announce
+    /// its devices.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] while the state is.
-    pub async fn alive(&self, gateway: GatewayId) -> Result<(), ChatError> {
+    pub async fn alive(&self, gateway: GatewayId) -> Result<bool, ChatError> {
         self.state.alive(gateway).await
     }
 

@@ -9,19 +9,20 @@ use chat_domain::{
 use futures_util::future::try_join_all;
 use service_kit::now;
 
-use super::outcome;
+use super::{FollowUp, outcome};
 use crate::{
     app::{App, Target},
     metrics::Metric,
-    ports::Answer,
-    ports_calls::{CallHistory, CallNotifier, CallSink, CallState, Logged},
+    ports::{Answer, Sink},
+    ports_calls::{CallHistory, CallNotifier, CallState, Logged},
 };
 
 /// Rounds of passing on what waited. A sender who outruns all of them has the rest passed on when
 /// the change comes again.
 const MAX_ROUNDS: usize = 32;
 
-/// Records each change, tells it, and writes a system message when a call is over. A change that
+/// Records each change, tells it, and writes a system message when a call is over; then comes what
+/// else follows. A change that
 /// comes twice is told twice, with the same call and version; one that the history refutes is told to
 /// nobody. A call has one message, however often its end comes.
 #[derive(Clone)]
@@ -29,6 +30,7 @@ pub struct Recorder {
     state: Arc<dyn CallState>,
     history: Arc<dyn CallHistory>,
     notifier: Arc<dyn CallNotifier>,
+    follow_up: FollowUp,
     app: App,
 }
 
@@ -39,19 +41,21 @@ impl Recorder {
         state: Arc<dyn CallState>,
         history: Arc<dyn CallHistory>,
         notifier: Arc<dyn CallNotifier>,
+        follow_up: FollowUp,
         app: App,
     ) -> Self {
         Self {
             state,
             history,
             notifier,
+            follow_up,
             app,
         }
     }
 
     async fn record(&self, batch: &[Logged]) -> Result<(), ChatError> {
         let held = self.history.record(batch).await?;
-        let mut over = Vec::new();
+        let (mut over, mut told) = (Vec::new(), Vec::new());
         for logged in batch {
             let transition = &logged.transition;
             if !held.contains(&transition.call.id) {
@@ -64,6 +68,7 @@ impl Recorder {
             }
             self.notifier.tell(logged, &transition.notices()).await?;
             measure(logged);
+            told.push(logged);
             if matches!(transition.change, Change::Accepted | Change::Merged) {
                 for side in [Side::Caller, Side::Callee] {
                     self.hand_over(&logged.app, &transition.call, side).await?;
@@ -75,23 +80,7 @@ impl Recorder {
         }
         // Last and all at once: nobody's phone waits for a message.
         try_join_all(over).await?;
-        Ok(())
-    }
-
-    /// Records changes one by one, and gives up those that can never be: the others must not wait.
-    async fn isolate(&self, batch: &[Logged]) -> Result<(), ChatError> {
-        for logged in batch {
-            match self.record(std::slice::from_ref(logged)).await {
-                Err(error) if error.kind() == ErrorKind::Internal => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    call.id = %logged.transition.call.id,
-                    call.version = logged.transition.call.version,
-                    "a change of a call is given up"
-                ),
-                outcome => outcome?,
-            }
-        }
-        Ok(())
+        self.follow_up.follow(&told).await
     }
 
     /// Passes on what waited for somebody to accept.
@@ -134,14 +123,9 @@ impl Recorder {
     }
 }
 
-impl CallSink for Recorder {
+impl Sink<Logged> for Recorder {
     fn take<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, ()> {
-        Box::pin(async move {
-            match self.record(batch).await {
-                Err(error) if error.kind() == ErrorKind::Internal => self.isolate(batch).await,
-                outcome => outcome,
-            }
-        })
+        Box::pin(self.record(batch))
     }
 }
 

@@ -13,14 +13,12 @@ const PAGE: u32 = 256;
 /// Past this age of the log, rows may lag behind what the state has forgotten.
 const MAX_LAG: Duration = Duration::from_secs(30);
 
-/// Ends what is due in each app, and notes the devices of dead gateways; returns whether there may be
-/// more at once. Due every 500 ms.
+/// Ends what is due in each app; returns whether there may be more at once. Due every 500 ms.
 ///
 /// # Errors
 ///
 /// Returns [`ChatError::Unavailable`] while the state is; the next round looks again.
 pub async fn sweep(state: &dyn CallState, apps: &[AppId]) -> Result<bool, ChatError> {
-    state.bury(apps).await?;
     let mut more = false;
     for app in apps {
         more |= state.expire(app, ROUND).await? == ROUND;

@@ -7,6 +7,7 @@ mod calls;
 mod conversations;
 mod ice_servers;
 mod messages;
+mod presence;
 
 use axum::{
     Router,
@@ -35,6 +36,7 @@ pub(super) fn router() -> Router<Api> {
         .route("/chat/messages", post(messages::send))
         .route("/chat/calls", get(calls::list))
         .route("/chat/calls/{id}", get(calls::find))
+        .route("/chat/presence", get(presence::list))
         .route("/chat/ice-servers", get(ice_servers::list))
 }
 

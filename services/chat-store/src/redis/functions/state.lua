@@ -8,12 +8,15 @@
 -- are declared and share one slot. So a function never ends a call of somebody whose keys it was not
 -- given: it answers `due`, the caller runs `calls_expire` with that call's keys, and asks again.
 --
--- The library is state, parked, changes, signals and upkeep, one after the other.
+-- The library is state, parked, changes, signals, upkeep and presence, one after the other.
 
-local VERSION = 3
+local VERSION = 4
 
 -- Keys, in this order everywhere; those at the end are left out where nothing needs them.
 local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS = 1, 2, 3, 4, 5, 6, 7, 8
+-- Where no call is changed, in the places of the last two: the gateways that announced their devices
+-- since the last loss, and when gateways were looked after.
+local KNOWN, LOOKED = 7, 8
 
 -- Milliseconds: how long a call that is over is remembered, and what is parked outlives its use.
 local KEEP, LINGER = 120000, 60000

@@ -76,11 +76,22 @@ end)
 
 register('restore', restore)
 register('ready', function(K) return redis.call('SET', K[READY], 1) end)
+-- Returns whether the devices of the gateway are not known: it is new, or they were lost.
 register('alive', function(K, A, t)
-  return redis.call('ZADD', K[LEASES], t + tonumber(A[2]), A[1])
+  redis.call('ZADD', K[LEASES], t + tonumber(A[2]), A[1])
+  return redis.call('SADD', K[KNOWN], A[1])
 end)
+-- If nobody looked for a while, gateways could not be heard: all of them have another chance.
 register('lapsed', function(K, A, t)
-  return redis.call('ZRANGEBYSCORE', K[LEASES], '-inf', t, 'WITHSCORES', 'LIMIT', 0, tonumber(A[1]))
+  local limit, lease, patience = unpack(A)
+  local looked_at = redis.call('GETSET', K[LOOKED], t)
+  if looked_at and t <= tonumber(looked_at) + tonumber(patience) then
+    return redis.call('ZRANGEBYSCORE', K[LEASES], '-inf', t, 'WITHSCORES', 'LIMIT', 0, tonumber(limit))
+  end
+  for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', K[LEASES], '-inf', t)) do
+    redis.call('ZADD', K[LEASES], t + tonumber(lease), gateway)
+  end
+  return {}
 end)
 register('bury', function(K, A, t)
   local until_ = redis.call('ZSCORE', K[LEASES], A[1])

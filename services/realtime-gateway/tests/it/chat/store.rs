@@ -313,7 +313,8 @@ impl FakeStore {
             | Rpc::DeviceGone
             | Rpc::DeviceBack
             | Rpc::CallsTold
-            | Rpc::GatewayAlive => self.answer_call(rpc, payload).await?,
+            | Rpc::GatewayAlive
+            | Rpc::SetStatus => self.answer_call(rpc, payload).await?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -40,6 +40,10 @@ pub(crate) struct Calls {
     untold: Mutex<Vec<Call>>,
     /// Fates of the next things told about calls; then they are published.
     pub(crate) fates: Mutex<VecDeque<Fate>>,
+    /// The next sign of life is answered so that all devices are announced again.
+    pub(crate) forgets: AtomicBool,
+    /// Devices announced, and whether they said that it was again.
+    pub(crate) announced: Mutex<Vec<(UserId, bool)>>,
 }
 
 impl FakeStore {
@@ -181,6 +185,8 @@ impl FakeStore {
             Rpc::DeviceBack => {
                 let request: v1::DeviceBackRequest = read(payload);
                 let user = UserId::new(&request.user_id)?;
+                let announced = (user.clone(), request.again);
+                self.calls.announced.lock().push(announced);
                 let device = DeviceId::from_wire(&request.device)?;
                 let replaces = request.replaces.map(|id| DeviceId::from_wire(&id));
                 let notices = board.back(&user, device, replaces.transpose()?, now, log);
@@ -197,7 +203,9 @@ impl FakeStore {
                 self.calls.untold.lock().retain(|call| !told(call));
                 encode(&v1::CallsToldReply {})
             }
-            Rpc::GatewayAlive => encode(&v1::GatewayAliveReply {}),
+            Rpc::GatewayAlive => encode(&v1::GatewayAliveReply {
+                announce: self.calls.forgets.swap(false, Ordering::SeqCst),
+            }),
             Rpc::OpenSession
             | Rpc::ResumeSession
             | Rpc::GetConversation
@@ -205,7 +213,8 @@ impl FakeStore {
             | Rpc::Append
             | Rpc::Range
             | Rpc::Sync
-            | Rpc::Receive => return Err(ChatError::Malformed("not about calls")),
+            | Rpc::Receive
+            | Rpc::SetStatus => return Err(ChatError::Malformed("not about calls")),
         })
     }
 

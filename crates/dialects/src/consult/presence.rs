@@ -1,0 +1,47 @@
+//! The JSON of presence, in REST answers and for sockets.
+
+use chat_domain::{Presence, Timestamp, UserId};
+use serde::Serialize;
+
+use crate::{ServerEvent, text::Text};
+
+/// What the caller may see of a user.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PresenceBody<'a> {
+    user_id: &'a str,
+    is_online: bool,
+    status: &'static str,
+}
+
+impl<'a> PresenceBody<'a> {
+    /// Says that of `user`.
+    #[must_use]
+    pub fn new(user: &'a UserId, presence: Presence) -> Self {
+        Self {
+            user_id: user.as_str(),
+            is_online: presence.is_online(),
+            status: presence.as_str(),
+        }
+    }
+}
+
+/// Encodes that somebody came, went or changed its status.
+#[must_use]
+pub fn presence_changed(user: &UserId, presence: Presence, at: Timestamp) -> ServerEvent {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        presence: PresenceBody<'a>,
+        at: Text<Timestamp>,
+    }
+
+    let presence = PresenceBody::new(user, presence);
+    ServerEvent::new(
+        "presence.changed",
+        &Body {
+            presence,
+            at: Text(at),
+        },
+    )
+}
