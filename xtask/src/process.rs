@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal};
 pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// How long a program that is asked to end may take before it is killed.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(25);
 
 /// How many log lines a failure shows.
 const TAIL: usize = 12;
@@ -167,7 +167,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end and waits; after ten seconds kills its whole process group.
+    /// Asks it to end and waits; after a while kills its whole process group.
     pub(crate) fn end(&mut self) {
         self.ask_to_end();
         end_child(&mut self.child, &mut self.ended);

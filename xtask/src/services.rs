@@ -23,8 +23,9 @@ use crate::{
 /// How long a service may take to start: it waits for its servers and, the store, for migrations.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long a service may finish what it has when the system ends; then it is killed.
-const DRAIN_SECONDS: &str = "8";
+/// How long a service may finish what it has when the system ends; then it is killed. A request that
+/// is repeated because nobody answers takes eight seconds.
+const DRAIN_SECONDS: &str = "20";
 
 /// What demos and load tests need of one socket; production's defaults are stricter.
 const DEVELOPMENT_LIMITS: [(&str, &str); 6] = [
