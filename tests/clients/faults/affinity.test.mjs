@@ -34,7 +34,7 @@ async function connectToVictim(t, user, via) {
 
 test(
   'clients of a gateway that is killed come back by themselves, whatever they reach it through',
-  { skip: gateways.length < 7 && 'the system was not started with `--gateways 7`' },
+  { skip: gateways.length < 8 && 'the system was not started with `--gateways 8`' },
   async (t) => {
     const { consultant, patient, conversationId } = await newConversation();
     const polling = await connectToVictim(t, consultant, POLLING);

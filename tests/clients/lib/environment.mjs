@@ -6,7 +6,7 @@ import process from 'node:process';
 
 const HELP = `CHAT_ENDPOINTS names no endpoints file: these tests need a running system.
   cargo xtask test                            sets one up and runs everything, this suite too
-  cargo xtask up --ephemeral --gateways 7 --stores 3 --endpoints FILE
+  cargo xtask up --ephemeral --gateways 8 --stores 3 --endpoints FILE
                                               keeps one running; then, in tests/clients:
   npm ci && CHAT_ENDPOINTS=FILE npm test`;
 
