@@ -160,7 +160,7 @@ fn chat(
     let calls = Arc::new(Calls::new(
         Arc::clone(&registry),
         store.clone(),
-        ports.publisher,
+        Arc::clone(&ports.publisher),
         replica,
     ));
     let receipts = Arc::new(Receipts::default());
@@ -169,6 +169,7 @@ fn chat(
         Arc::clone(&conversations),
         store.clone(),
         Arc::clone(&receipts),
+        ports.publisher,
         replica,
         lifecycle.tracker(),
     ));

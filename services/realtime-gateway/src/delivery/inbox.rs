@@ -11,8 +11,14 @@ use socketio_protocol::Frame;
 
 use super::Delivery;
 use crate::{
-    calls::Calls, metrics::Metric, ports::Inbox, presence::PresenceFeed, registry::UserKey,
-    session::ChatSocket, transport::Class, wire,
+    calls::Calls,
+    metrics::Metric,
+    ports::Inbox,
+    presence::PresenceFeed,
+    registry::UserKey,
+    session::ChatSocket,
+    transport::{Class, Reason},
+    wire,
 };
 
 /// The version of envelopes that is understood.
@@ -61,6 +67,10 @@ impl DeliveryInbox {
                 .delivery
                 .messages_received(user, &received, &envelope.origin),
             Some(v1::envelope::Body::Typing(typing)) => self.delivery.typing(user, &typing),
+            Some(v1::envelope::Body::SessionMoved(moved)) => {
+                self.delivery.session_moved(user, &moved);
+                Ok(())
+            }
             Some(v1::envelope::Body::CallNotice(notice)) => self.calls.notice(user, notice),
             Some(v1::envelope::Body::CallSignals(signals)) => self.calls.signals(user, signals),
             Some(v1::envelope::Body::DeviceGone(v1::DeviceGone {})) => {
@@ -155,6 +165,16 @@ impl Delivery {
             socket.session().is_joined(conversation)
         });
         Ok(())
+    }
+
+    /// Closes connections whose client has a newer one.
+    fn session_moved(&self, user: &UserKey, moved: &v1::SessionMoved) {
+        for socket in self.registry.sockets(user).iter() {
+            let session = socket.session();
+            if session.is_superseded(&moved.session, Timestamp(moved.at_ms)) {
+                socket.close_transport(Reason::Superseded);
+            }
+        }
     }
 
     /// Queues a frame for some of a user's sockets.

@@ -12,7 +12,7 @@ mod refill;
 mod repair;
 mod tracker;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, Seq, UserId};
 use smallvec::SmallVec;
@@ -27,6 +27,7 @@ pub use tracker::{Item, Offered, Tracker};
 
 use crate::{
     metrics::Metric,
+    ports::Publisher,
     registry::{Conversations, Registry, Sockets, UserKey},
     session::{self, ChatSocket, Origin},
     store::Store,
@@ -55,12 +56,12 @@ pub struct Appended {
 }
 
 /// The fan-out of this gateway.
-#[derive(Debug)]
 pub struct Delivery {
     registry: Arc<Registry>,
     conversations: Arc<Conversations>,
     store: Store,
     receipts: Arc<Receipts>,
+    publisher: Arc<dyn Publisher>,
     /// Tells our own origins from others'.
     replica: u64,
     tasks: TaskTracker,
@@ -69,6 +70,12 @@ pub struct Delivery {
     /// Notified when a socket that was behind has caught up in a conversation.
     caught_up: Notify,
     joins: DelayLine<(AppId, ConversationId)>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
 }
 
 /// The participants of a conversation who are here, with their sockets.
@@ -82,6 +89,7 @@ impl Delivery {
         conversations: Arc<Conversations>,
         store: Store,
         receipts: Arc<Receipts>,
+        publisher: Arc<dyn Publisher>,
         replica: u64,
         tasks: TaskTracker,
     ) -> Self {
@@ -90,6 +98,7 @@ impl Delivery {
             conversations,
             store,
             receipts,
+            publisher,
             replica,
             tasks,
             fetches: Semaphore::new(MAX_FETCHES),

@@ -6,8 +6,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chat_domain::{ChatError, ConversationId, ErrorKind, Message, Seq};
+use chat_proto::{subject, v1};
 use dialects::consult;
+use prost::Message as _;
+use service_kit::TraceParent;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -75,6 +79,30 @@ impl Delivery {
                 self.observe(socket, conversation, head);
             }
         }
+    }
+
+    /// Tells all gateways that the client of a socket has come back over this connection: older ones
+    /// are dead, whether anybody knows yet or not.
+    pub fn moved(&self, socket: &ChatSocket) {
+        let user = socket.session().key();
+        let Some((tag, began)) = socket.session().connection() else {
+            return;
+        };
+        let moved = v1::SessionMoved {
+            session: Bytes::copy_from_slice(tag.as_bytes()),
+            at_ms: began.0,
+        };
+        let envelope = v1::Envelope {
+            version: 1,
+            app: user.app.as_str().to_owned(),
+            targets: vec![user.user.as_str().to_owned()],
+            traceparent: TraceParent::generate().to_string(),
+            body: Some(v1::envelope::Body::SessionMoved(moved)),
+            ..v1::Envelope::default()
+        };
+        let subject = subject::user(&user.app, &user.user);
+        self.publisher
+            .publish(subject, envelope.encode_to_vec().into());
     }
 
     /// Fetches what a socket misses. To be called by whoever was told that it is behind first.

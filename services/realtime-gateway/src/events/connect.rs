@@ -70,6 +70,7 @@ impl Chat {
         let mut entrance = Entrance {
             enrolment,
             greeting: Vec::new(),
+            is_back: false,
         };
         let Some(opened) = opened else {
             let places = Places::default();
@@ -121,6 +122,7 @@ impl Chat {
         let entrance = Entrance {
             enrolment,
             greeting,
+            is_back: true,
         };
         let recovery = Some(Recovery { key, tag });
         Accepted {
@@ -184,6 +186,7 @@ impl Chat {
         let Entrance {
             enrolment,
             greeting,
+            is_back,
         } = *entrance;
         let evicted = self.parts.registry.attach(enrolment, socket.clone());
         if let Some(oldest) = evicted {
@@ -194,6 +197,9 @@ impl Chat {
             wire::reply(&oldest, None, &consult::failure(&error, None));
             // Not its transport: the client would come back and push out another one.
             oldest.disconnect();
+        }
+        if is_back {
+            self.parts.delivery.moved(socket);
         }
         for event in greeting {
             wire::send(socket, &wire::frame(&event), Class::Message);

@@ -92,6 +92,7 @@ impl Fixture {
         let entrance = Entrance {
             enrolment: self.registry.enrol(user.clone()),
             greeting: Vec::new(),
+            is_back: false,
         };
         let session = Session::new(principal, entrance, Places::default(), None);
         let id = SocketId::new([0; 15]);

@@ -41,7 +41,7 @@ pub struct RecoveryKey {
 /// The app and user of a session.
 pub(crate) type Owner<'a> = (&'a AppId, &'a UserId);
 
-/// What names a session: random, and never sent but within a pid.
+/// What names a session: random, and told to clients only within a pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionTag([u8; 12]);
 
@@ -105,6 +105,12 @@ impl SessionTag {
     #[must_use]
     pub fn random() -> Self {
         Self(random())
+    }
+
+    /// Returns its bytes, which only gateways may see.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -44,6 +44,7 @@ pub struct Session {
     /// Held while something is queued, so that an offset tells of all that was queued before.
     places: Mutex<Places>,
     recovery: Option<Recovery>,
+    began: Timestamp,
     device: Mutex<Device>,
 }
 
@@ -63,6 +64,8 @@ pub struct Entrance {
     pub enrolment: Enrolment,
     /// What the client is to be told at once.
     pub greeting: Vec<ServerEvent>,
+    /// Whether the client has had another connection in this session.
+    pub is_back: bool,
 }
 
 impl Session {
@@ -86,6 +89,7 @@ impl Session {
             }),
             places: Mutex::new(places),
             recovery,
+            began: service_kit::now(),
             device: Mutex::default(),
         }
     }
@@ -109,6 +113,22 @@ impl Session {
             app: self.app.id.clone(),
             user: self.user.id.clone(),
         }
+    }
+
+    /// Tells whether a connection that came back to session `tag` at `at` takes the place of this
+    /// one.
+    #[must_use]
+    pub fn is_superseded(&self, tag: &[u8], at: Timestamp) -> bool {
+        let own = self.recovery.as_ref().map(|recovery| recovery.tag);
+        self.began < at && own.is_some_and(|own| own.as_bytes() == tag)
+    }
+
+    /// Returns the name of the session and when this connection of it began, if its client may come
+    /// back to it.
+    #[must_use]
+    pub fn connection(&self) -> Option<(SessionTag, Timestamp)> {
+        let recovery = self.recovery.as_ref()?;
+        Some((recovery.tag, self.began))
     }
 
     /// Returns what the socket is in calls.

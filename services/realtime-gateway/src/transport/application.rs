@@ -186,6 +186,8 @@ pub enum Reason {
     Flood,
     /// The application closed the transport.
     Kicked,
+    /// The client has a newer connection.
+    Superseded,
     /// This replica is being shut down; the client will find another.
     Draining,
     /// A handler panicked.

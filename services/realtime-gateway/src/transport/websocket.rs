@@ -311,7 +311,9 @@ impl<A: Application> WebSocket<A> {
 fn close_code(reason: Option<Reason>) -> CloseCode {
     match reason {
         Some(Reason::ProtocolError) => CloseCode::PROTOCOL_ERROR,
-        Some(Reason::SlowConsumer | Reason::Flood | Reason::Kicked) => CloseCode::POLICY_VIOLATION,
+        Some(Reason::SlowConsumer | Reason::Flood | Reason::Kicked | Reason::Superseded) => {
+            CloseCode::POLICY_VIOLATION
+        }
         Some(Reason::InternalError) => CloseCode::INTERNAL_ERROR,
         Some(Reason::Draining) => CloseCode::SERVICE_RESTART,
         Some(Reason::ClientDisconnect | Reason::ServerDisconnect) => CloseCode::NORMAL,

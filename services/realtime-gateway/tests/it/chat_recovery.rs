@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use chat_domain::{ConversationId, Seq, UserId};
 use serde_json::{Value, json};
 
-use crate::chat::{Client, Fate, Gateway, World, token};
+use crate::chat::{Client, Fate, Gateway, Heard, World, token};
 
 /// What a client keeps of its session.
 #[derive(Debug, Clone)]
@@ -297,4 +297,21 @@ async fn what_is_kept_is_of_no_use_to_anybody_else() {
     assert!(!answer.contains(&kept.pid), "{answer}");
     let heard = client.expect("resync").await;
     assert_eq!(heard["conversations"], json!([]));
+}
+
+#[tokio::test]
+async fn the_connection_that_a_client_lost_is_closed_wherever_it_is() {
+    let world = World::new().await;
+    let conversation = world.converse();
+    let (here, there) = (world.with_key(&[]).await, world.with_key(&[]).await);
+    // Its network is gone, and nobody has noticed.
+    let (mut lost, kept) = told(&world, &here, conversation, 1).await;
+    let mut other_device = world.connect_patient(&here).await;
+
+    let (mut client, _answer) = connect(&world, &there, JAVASCRIPT, Some(&kept)).await;
+
+    while lost.hear().await != Heard::Closed {}
+    world.store.post(conversation, &world.consultant, "x").await;
+    expect_messages(&mut client, 2..=2).await;
+    expect_messages(&mut other_device, 2..=2).await;
 }
