@@ -12,14 +12,16 @@ use tokio::time::timeout;
 
 use super::{
     Chat,
-    recover::{self, Claimed, Recovered},
+    recover::{Claimed, Recovered},
 };
 use crate::{
     delivery::Delivery,
     metrics::Metric,
     random,
     registry::{Enrolment, Positions, Registry, UserKey},
-    session::{ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Session, authenticate},
+    session::{
+        self, ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Session, authenticate,
+    },
     store::{Opened, Store},
     transport::{Accepted, Class, ConnectRequest, Reason, Refused, SocketId},
     wire,
@@ -83,8 +85,8 @@ impl Chat {
         if is_back {
             entrance.greeting.push(consult::resync(&opened.heads));
         }
-        let beginning = recover::beginning(&opened, now).filter(|_| may_come_back);
-        let places = recover::first_places(&opened);
+        let beginning = session::beginning(&opened, now).filter(|_| may_come_back);
+        let places = session::first_places(&opened);
         let Some(beginning) = beginning else {
             return Ok(Accepted {
                 session: Session::new(principal, entrance, places, None),

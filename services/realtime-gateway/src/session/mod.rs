@@ -7,6 +7,7 @@ mod authenticate;
 mod cursor;
 mod expiry;
 mod places;
+mod resuming;
 mod sending;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ pub use authenticate::{Refusal, authenticate};
 pub use cursor::{BadClaim, Beginning, Claim, MAX_LISTED, RecoveryKey, SessionTag};
 pub use expiry::{Expired, ExpiryQueue};
 pub use places::{Offered, Place, Places, Room};
+pub use resuming::{beginning, first_places};
 pub use sending::Recovery;
 
 use crate::{
