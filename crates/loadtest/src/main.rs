@@ -8,6 +8,7 @@ mod idle;
 mod latency;
 mod machine;
 mod peak;
+mod recovery;
 mod report;
 mod yardstick;
 
@@ -87,6 +88,7 @@ async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     report.progress("idle sockets");
     idle::measure(&mut report, &endpoints, args.sockets).await?;
 
+    recovery::measure(&mut report, &endpoints, &pairs).await?;
     calls::measure(&mut report, &endpoints, &pairs).await?;
 
     report.finish(args.json.as_deref())

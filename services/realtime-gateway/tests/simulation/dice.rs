@@ -1,6 +1,6 @@
 //! Randomness that a seed repeats.
 
-/// SplitMix64.
+/// A `SplitMix64`.
 #[derive(Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 

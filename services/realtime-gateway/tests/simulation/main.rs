@@ -7,6 +7,7 @@
 //! `SIMULATION_SEED=17 cargo test -p realtime-gateway --test simulation` runs one seed alone, and
 //! says what happens.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "whoever runs one seed wants to see it")]
 
 mod client;
 mod dice;
