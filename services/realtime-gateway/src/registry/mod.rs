@@ -203,16 +203,25 @@ impl Registry {
         let Some(local) = shard.get_mut(user) else {
             return behind;
         };
+        let before = local.positions;
         local.positions = if complete {
             Positions::Complete
         } else {
             Positions::Partial
         };
         for (conversation, head) in heads {
-            let start = Start {
-                next: head.next(),
-                epoch,
-                last_at: now,
+            let start = match before {
+                // It began since: the user's sockets have nothing of it.
+                Positions::Complete => Start {
+                    next: Seq(1),
+                    epoch,
+                    last_at: Timestamp(i64::MIN),
+                },
+                Positions::Partial | Positions::Unknown => Start {
+                    next: head.next(),
+                    epoch,
+                    last_at: now,
+                },
             };
             local.enter(&self.conversations, &user.app, *conversation, start);
             if self.conversations.observe(*conversation, epoch, *head) {

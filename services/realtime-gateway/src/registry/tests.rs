@@ -245,3 +245,24 @@ fn a_position_ahead_of_the_order_kept_here_is_a_gap() {
 fn an_idle_user_costs_little() {
     assert!(size_of::<(UserKey, LocalUser)>() <= 128);
 }
+
+#[test]
+fn a_conversation_that_began_while_its_user_was_here_is_all_news() {
+    let fixture = Fixture::new();
+    let ann = user("ann");
+    let _socket = fixture.socket(1, &ann);
+    let open = |heads: &[(ConversationId, Seq)]| {
+        let behind = fixture.registry.open(&ann, heads, true, 1, Timestamp(0));
+        behind
+            .into_iter()
+            .map(|id| id.0.as_u128())
+            .collect::<Vec<_>>()
+    };
+
+    assert_eq!(open(&[(conversation(1), Seq(5))]), []);
+    // Its events were lost.
+    assert_eq!(
+        open(&[(conversation(1), Seq(5)), (conversation(2), Seq(3))]),
+        [2]
+    );
+}

@@ -1,6 +1,6 @@
 //! The stock client, and what it may rightly expect.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use chat_domain::Seq;
 
@@ -28,17 +28,17 @@ pub(crate) struct Client {
     pub(crate) pid: Option<String>,
     pub(crate) offset: Option<String>,
     /// Up to where it has each conversation: read when the session began, and told since.
-    pub(crate) has: HashMap<usize, Seq>,
+    pub(crate) has: BTreeMap<usize, Seq>,
     /// The conversations that it was told of in this session.
-    told: HashMap<usize, Seq>,
-    left: HashMap<usize, bool>,
+    told: BTreeMap<usize, Seq>,
+    left: BTreeMap<usize, bool>,
     /// Whether everything behind `has` is promised.
     pub(crate) is_promised: bool,
 }
 
 impl Client {
     /// Takes the answer to CONNECT. In a session of its own it reads the history next.
-    pub(crate) fn connected(&mut self, pid: Option<String>, history: HashMap<usize, Seq>) {
+    pub(crate) fn connected(&mut self, pid: Option<String>, history: BTreeMap<usize, Seq>) {
         let is_recovered = pid.is_some() && pid == self.pid;
         if !is_recovered {
             self.has = history;

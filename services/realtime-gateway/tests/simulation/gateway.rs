@@ -1,6 +1,6 @@
 //! A gateway around its cores: what `delivery`, `registry` and `events::connect` do, without tasks.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use chat_domain::{AppId, Seq, Timestamp, UserId};
 use realtime_gateway::{
@@ -36,8 +36,8 @@ pub(crate) struct Gateway {
     /// Which life this is.
     pub(crate) life: u64,
     pub(crate) is_cut: bool,
-    pub(crate) trackers: HashMap<usize, Tracker<Seq>>,
-    pub(crate) sockets: HashMap<u64, Socket>,
+    pub(crate) trackers: BTreeMap<usize, Tracker<Seq>>,
+    pub(crate) sockets: BTreeMap<u64, Socket>,
     /// Whether the user's positions are known.
     pub(crate) is_open: bool,
     /// Conversations in which something is missing, with what was fetched meanwhile.
@@ -146,13 +146,13 @@ impl Socket {
 impl Gateway {
     /// Learns where the user's conversations stand.
     pub(crate) fn open(&mut self, opened: &Opened) {
-        self.is_open = true;
+        let was_open = std::mem::replace(&mut self.is_open, true);
         for (conversation, last) in &opened.heads {
             let conversation = index(*conversation);
-            let tracker = self
-                .trackers
-                .entry(conversation)
-                .or_insert_with(|| Tracker::new(last.next(), EPOCH, Timestamp(0)));
+            let tracker = self.trackers.entry(conversation).or_insert_with(|| {
+                let next = if was_open { Seq(1) } else { last.next() };
+                Tracker::new(next, EPOCH, Timestamp(0))
+            });
             if tracker.observe(EPOCH, *last) {
                 self.repairs.push((conversation, None));
             }
