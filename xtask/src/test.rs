@@ -50,7 +50,7 @@ pub(crate) fn run(filter: &[String], places: &Places) -> Tally {
 
 fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> {
     let options = Options {
-        // Tests end six of them, and one store.
+        // Tests end seven of them, and two stores.
         gateways: 8,
         stores: 3,
         port: None,

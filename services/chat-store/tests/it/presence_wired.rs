@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_domain::{ErrorKind, Presence, Role, Status, Timestamp, UserId};
+use chat_domain::{ErrorKind, Presence, Status, Timestamp, UserId};
 use chat_proto::{WireId as _, subject::Rpc, v1, v1::envelope::Body};
 use chat_store::{app::presence::sweep, ports::Store as _};
 use futures_util::FutureExt as _;
@@ -71,7 +71,8 @@ impl Line {
 #[tokio::test]
 async fn contacts_hear_who_comes_and_goes_and_strangers_do_not() {
     let phones = Phones::new().await;
-    let stranger = phones.world.caller(Role::Patient).user.id;
+    let (others, _) = phones.world.talk(&phones.store).await;
+    let stranger = others.patient.user.id;
     let mut consultant = phones.listen(phones.callee()).await;
     let mut patient = phones.listen(phones.caller()).await;
     let mut elsewhere = phones.listen(&stranger).await;

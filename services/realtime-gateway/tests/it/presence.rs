@@ -57,13 +57,17 @@ async fn devices_are_announced_again_when_the_stores_lost_them() {
     let world = World::new().await;
     let gateway = world.gateway().await;
     let _patient = world.connect_patient(&gateway).await;
-    let announced = || world.store.calls.announced.lock().clone();
-    eventually(|| announced().contains(&(world.patient.clone(), false))).await;
-    let n_first = announced().iter().filter(|(_, again)| !again).count();
+    let announced = |how: (bool, bool)| {
+        let all = world.store.calls.announced.lock();
+        all.iter()
+            .filter(|(_, again, itself)| (*again, *itself) == how)
+            .count()
+    };
+    eventually(|| announced((false, false)) == 1).await;
+    assert_eq!(announced((true, true)), 0);
 
     world.store.calls.forgets.store(true, Ordering::SeqCst);
 
-    eventually(|| announced().contains(&(world.patient.clone(), true))).await;
-    let n_now = announced().iter().filter(|(_, again)| !again).count();
-    assert_eq!(n_now, n_first);
+    eventually(|| announced((true, true)) == 1).await;
+    assert_eq!(announced((false, false)), 1);
 }

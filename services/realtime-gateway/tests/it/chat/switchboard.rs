@@ -42,8 +42,8 @@ pub(crate) struct Calls {
     pub(crate) fates: Mutex<VecDeque<Fate>>,
     /// The next sign of life is answered so that all devices are announced again.
     pub(crate) forgets: AtomicBool,
-    /// Devices announced, and whether they said that it was again.
-    pub(crate) announced: Mutex<Vec<(UserId, bool)>>,
+    /// Devices announced: whose, whether again, and whether in their own place.
+    pub(crate) announced: Mutex<Vec<(UserId, bool, bool)>>,
 }
 
 impl FakeStore {
@@ -185,7 +185,8 @@ impl FakeStore {
             Rpc::DeviceBack => {
                 let request: v1::DeviceBackRequest = read(payload);
                 let user = UserId::new(&request.user_id)?;
-                let announced = (user.clone(), request.again);
+                let is_itself = request.replaces.as_ref() == Some(&request.device);
+                let announced = (user.clone(), request.again, is_itself);
                 self.calls.announced.lock().push(announced);
                 let device = DeviceId::from_wire(&request.device)?;
                 let replaces = request.replaces.map(|id| DeviceId::from_wire(&id));
