@@ -43,6 +43,11 @@ pub enum Event {
         /// The socket.
         args: Socket,
     },
+    /// A device could not connect; the note says why.
+    NotConnected {
+        /// The socket before.
+        args: Socket,
+    },
     /// A socket was gone; `t_invoke` is when that was seen.
     Disconnected {
         /// The socket.
@@ -75,6 +80,13 @@ pub enum Event {
         args: Window,
         /// What came.
         result: Vec<Message>,
+    },
+    /// A socket was told that it missed something, and fetches it.
+    Resync {
+        /// The conversation.
+        key: String,
+        /// The socket.
+        args: Socket,
     },
     /// A room was joined.
     Joined {
@@ -373,8 +385,10 @@ pub struct Telling {
     pub event: String,
     /// Why, where it says.
     pub reason: Option<String>,
-    /// The place that the sender gave a signal, by who sent it.
+    /// The place that the sender gave a signal.
     pub place: Option<u64>,
+    /// The call that the sender meant it for.
+    pub meant: Option<String>,
 }
 
 /// Somebody's presence.

@@ -20,7 +20,7 @@ use crate::{
     collect::Scene,
     control::Control,
     faults::{self, Lane, Line, Lines, Site, site},
-    history::{Event, Moment, Talk},
+    history::{Damage, Event, Moment, Talk},
     people::{self, HASTY, PATIENT, Person},
     proxy::Link,
     recorder::Recorder,
@@ -125,9 +125,11 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
     sleep(WARM_UP).await;
     let until = Instant::now() + least;
     let progress = tokio::spawn(report::progress(recorder.clone(), site.clone()));
+    let pulse = tokio::spawn(pulse(recorder.clone()));
     let lane = |lane| faults::run(lane, site.clone(), rng.clone(), until, || true);
     tokio::join!(lane(Lane::Services), lane(Lane::Servers));
     progress.abort();
+    pulse.abort();
 
     recorder.note("suite", Event::Healed);
     phase.send_replace(Phase::Settling);
@@ -157,6 +159,24 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
         violations,
         history,
     })
+}
+
+/// Notes when the machine itself stood still: nobody can keep times then.
+async fn pulse(recorder: Recorder) {
+    const BEAT: Duration = Duration::from_millis(100);
+    const TOO_LATE: u64 = 500_000;
+    loop {
+        let before = recorder.now();
+        sleep(BEAT).await;
+        if before + TOO_LATE < recorder.now() {
+            let args = Damage {
+                what: "the machine stood still".to_owned(),
+                targets: vec!["machine".to_owned()],
+            };
+            let key = "F0".to_owned();
+            recorder.done(before, "suite", Event::Fault { key, args });
+        }
+    }
 }
 
 fn note_people<'a>(recorder: &Recorder, seed: u64, people: impl Iterator<Item = &'a Arc<Person>>) {

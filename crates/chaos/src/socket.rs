@@ -78,6 +78,14 @@ impl Socket {
         timeout(SILENCE, next).await.context("ping timeout")?
     }
 
+    /// Leaves as a client does that closes its page: over WebSocket by closing the connection, over
+    /// polling by saying so.
+    pub async fn close(self) {
+        if let Self::Polling(polling) = self {
+            polling.close().await;
+        }
+    }
+
     /// Sends one packet.
     ///
     /// # Errors
@@ -98,6 +106,8 @@ impl Socket {
 /// here cancels no request.
 #[derive(Debug)]
 pub struct Polling {
+    http: reqwest::Client,
+    url: String,
     posts: mpsc::Sender<String>,
     packets: mpsc::Receiver<anyhow::Result<String>>,
     tasks: [JoinHandle<()>; 2],
@@ -125,9 +135,11 @@ impl Polling {
         let (posts, queue) = mpsc::channel(64);
         let tasks = [
             tokio::spawn(poll(http.clone(), url.clone(), sender.clone())),
-            tokio::spawn(post(http, url, queue, sender)),
+            tokio::spawn(post(http.clone(), url.clone(), queue, sender)),
         ];
         let mut polling = Self {
+            http,
+            url,
             posts,
             packets,
             tasks,
@@ -138,6 +150,15 @@ impl Polling {
             .strip_prefix("40/chat,")
             .with_context(|| format!("CONNECT was refused: {connected}"))?;
         Ok((polling, answer.to_owned()))
+    }
+
+    async fn close(self) {
+        // Not beside another request.
+        let [_, posts] = &self.tasks;
+        posts.abort();
+        let request = self.http.post(&self.url).body("1");
+        // A session that does not hear of it ends by itself.
+        let _ = request.timeout(Duration::from_secs(3)).send().await;
     }
 
     async fn next(&mut self) -> anyhow::Result<String> {

@@ -1,6 +1,6 @@
 //! I10 and I11: calls, as rows, as both sides were told, and what was signalled.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     Violation,
@@ -74,7 +74,8 @@ fn wrong_with(index: &Index<'_>, call: &CallRow) -> Option<String> {
         }
         // Redis decides, and after a loss Postgres tells it what there was.
         let due = index.since_began(call.rings_until);
-        let trouble = index.troubled_until(due, |fault| hits(fault, &["redis", "postgres"]));
+        let trouble =
+            index.troubled_until(due, |fault| hits(fault, &["redis", "postgres", "machine"]));
         if LATENESS < late && trouble < index.since_began(ended_at) {
             return Some(format!("ringing ended {late} us too late"));
         }
@@ -173,16 +174,17 @@ type Ears<'a> = BTreeMap<(u64, &'a str), Ear<'a>>;
 /// Each socket that heard of a call heard once that it was over, and how it really ended.
 fn as_told(index: &Index<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    for records in index.devices.values() {
+    for (device, records) in &index.devices {
         let (ears, until) = listen(records);
-        for ((session, call), ear) in &ears {
-            let Some((row, call)) = index.calls.get(call) else {
+        for ((session, id), ear) in &ears {
+            let Some((row, call)) = index.calls.get(id) else {
                 let what = "news of a call that there never was";
                 found.push(Violation::new("I10", what, ear.began));
                 continue;
             };
             if let [(first, ..), .., (second, ..)] = ear.ends.as_slice()
                 && ear.may_end.max(1) < ear.ends.len()
+                && !takes_over(index, device, id, second)
             {
                 let what = "one socket heard twice that a call was over";
                 found.push(Violation::new("I10", what, [*first, *second, *row]));
@@ -302,9 +304,7 @@ fn ended_when_asked(index: &Index<'_>) -> Vec<Violation> {
         let mut connected: HashMap<&str, &Record> = HashMap::new();
         for record in records {
             match &record.event {
-                Event::Told { key, args }
-                    if args.event == "call:connected" || args.event == "call:accepted" =>
-                {
+                Event::Told { key, args } if is_connection(&args.event) => {
                     connected.insert(key, record);
                 }
                 Event::Asked {
@@ -341,34 +341,72 @@ fn was_gone(index: &Index<'_>, device: &str, from: u64, to: u64) -> bool {
     })
 }
 
-/// I11: what is signalled reaches only a device that is in the call, in the order of its sender.
+/// I11: what is signalled reaches a device that is in the call, in the order of its sender.
+///
+/// A device is known by its user alone: one that comes while another of its user is gone takes that
+/// one's place. And a signal may come again.
 pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    for records in index.devices.values() {
-        let mut connected: HashMap<&str, &Record> = HashMap::new();
+    for (device, records) in &index.devices {
+        let mut connected: HashSet<&str> = HashSet::new();
         let mut places: HashMap<&str, (u64, &Record)> = HashMap::new();
         for record in records {
             let Event::Told { key, args } = &record.event else {
                 continue;
             };
-            if args.event == "call:connected" || args.event == "call:accepted" {
-                connected.insert(key, record);
+            if is_connection(&args.event) {
+                connected.insert(key);
             }
             if !args.event.starts_with("webrtc:") {
                 continue;
             }
-            if !connected.contains_key(key.as_str()) {
+            if !connected.contains(key.as_str()) && !takes_over(index, device, key, record) {
                 let what = "a signal reached a device that is not in the call";
                 found.push(Violation::new("I11", what, [*record]));
             }
+            if args.meant.as_ref().is_some_and(|meant| meant != key) {
+                let what = "a signal that was meant for another call";
+                found.push(Violation::new("I11", what, [*record]));
+                continue;
+            }
             let place = args.place.unwrap_or(0);
-            if let Some((before, earlier)) = places.insert(key, (place, record))
-                && place <= before
-            {
-                let what = "signals changed places, or came twice";
-                found.push(Violation::new("I11", what, [earlier, *record]));
+            let (last, earlier) = places.entry(key).or_insert((place, record));
+            if place < *last && !is_repeated(records, record, key, place) {
+                let what = "signals changed places";
+                found.push(Violation::new("I11", what, [*earlier, *record]));
+            } else {
+                (*last, *earlier) = (place.max(*last), record);
             }
         }
     }
     found
+}
+
+fn is_connection(event: &str) -> bool {
+    event == "call:connected" || event == "call:accepted"
+}
+
+/// Says whether a device of the same person was gone since the call began: another one may have
+/// taken its place then, and need not have been told.
+fn takes_over(index: &Index<'_>, device: &str, call: &str, record: &Record) -> bool {
+    let Some((_, row)) = index.calls.get(call) else {
+        return false;
+    };
+    let from = index.since_began(row.started_at);
+    let person = device.split('.').next();
+    let mut devices = index.devices.keys();
+    devices.any(|other| {
+        other.split('.').next() == person && was_gone(index, other, from, record.t_invoke)
+    })
+}
+
+/// Says whether the device had heard the same signal before.
+fn is_repeated(records: &[&Record], record: &Record, call: &str, place: u64) -> bool {
+    let mut before = records
+        .iter()
+        .take_while(|earlier| !std::ptr::eq(**earlier, record));
+    before.any(|earlier| {
+        matches!(&earlier.event, Event::Told { key, args }
+            if key == call && args.place == Some(place) && args.event.starts_with("webrtc:"))
+    })
 }

@@ -16,6 +16,8 @@ use crate::history::{Event, Message, Record};
 /// What messages about calls may be told late without having been there: nobody knows when they
 /// were committed, only when they were made.
 const MARGIN: u64 = 1_000_000;
+/// How soon a client is told what it missed at the beginning, in microseconds.
+const SOON: u64 = 30_000_000;
 
 /// Where a device is in one conversation.
 struct Place<'a> {
@@ -30,6 +32,8 @@ struct Place<'a> {
     /// The connection that said nothing was lost, if the stream had one.
     recovered: Option<&'a Record>,
     known: BTreeSet<u64>,
+    /// A beginning that was left out, and when that was seen.
+    unexplained: Option<(u64, Violation)>,
     found: Vec<Violation>,
 }
 
@@ -64,6 +68,7 @@ fn follow<'a>(
         last: None,
         recovered: None,
         known: BTreeSet::new(),
+        unexplained: None,
         found: Vec::new(),
     };
     // An answer may be behind what it allows.
@@ -97,8 +102,10 @@ fn follow<'a>(
 impl<'a> Place<'a> {
     fn take(&mut self, record: &'a Record, joins: &[(u64, u64)]) {
         match &record.event {
+            Event::Resync { key, .. } if key == self.talk => self.unexplained = None,
             Event::Connected { args } if args.recovered => self.recovered = Some(record),
             Event::Connected { .. } => {
+                self.explain(record.t_invoke);
                 self.recovered = None;
                 self.begin(record.t_done);
             }
@@ -134,10 +141,23 @@ impl<'a> Place<'a> {
         self.last = None;
     }
 
+    const fn name(&self) -> &'static str {
+        if self.recovered.is_some() { "I5" } else { "I4" }
+    }
+
+    /// A client that came while nobody knew where its conversations stand is let in, and told to
+    /// fetch what it missed soon; unless it is gone before, and fetches that by itself.
+    fn explain(&mut self, t: u64) {
+        if let Some((seen, violation)) = self.unexplained.take()
+            && SOON < t.saturating_sub(seen)
+        {
+            self.found.push(violation);
+        }
+    }
+
     fn violated(&mut self, what: &str, evidence: impl IntoIterator<Item = &'a Record>) {
-        let invariant = if self.recovered.is_some() { "I5" } else { "I4" };
         let evidence = evidence.into_iter().chain(self.recovered);
-        self.found.push(Violation::new(invariant, what, evidence));
+        self.found.push(Violation::new(self.name(), what, evidence));
     }
 
     fn synced(&mut self, record: &'a Record, after: u64, messages: &'a [Message]) {
@@ -186,12 +206,15 @@ impl<'a> Place<'a> {
             .take_while(|row| row.message.seq < seq)
             .find(|row| self.is_later(row));
         if let Some(row) = missed {
-            self.violated("the beginning was left out", [row.record, record]);
+            let evidence = [row.record, record].into_iter().chain(self.recovered);
+            let violation = Violation::new(self.name(), "the beginning was left out", evidence);
+            self.unexplained.get_or_insert((record.t_invoke, violation));
         }
     }
 
     /// At the end everything was heard.
     fn end(&mut self, record: &'a Record) {
+        self.explain(u64::MAX);
         if self.is_out || self.since.is_none() {
             return;
         }

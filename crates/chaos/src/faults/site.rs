@@ -205,6 +205,10 @@ impl Site {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_ready(name).await {
             ensure!(Instant::now() < deadline, "{name} is not ready again");
+            // What can't start for now gives up, and whoever runs it tries again.
+            if self.control.ended(name).await?.is_some() {
+                self.launch(name).await?;
+            }
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())

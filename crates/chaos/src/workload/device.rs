@@ -193,9 +193,12 @@ impl Device {
         let mut failures = 0;
         loop {
             match self.connect().await {
-                Ok(socket) => {
+                Ok(mut socket) => {
                     failures = 0;
-                    let end = self.session(socket).await;
+                    let end = self.session(&mut socket).await;
+                    if !matches!(end, End::Lost(_)) {
+                        socket.close().await;
+                    }
                     self.disconnected(&end);
                     match end {
                         End::Over => break,
@@ -203,7 +206,12 @@ impl Device {
                         End::Lost(_) => {}
                     }
                 }
-                Err(_) => failures += 1,
+                Err(error) => {
+                    failures += 1;
+                    let args = self.link(false, format!("{error:#}"));
+                    let event = Event::NotConnected { args };
+                    self.stage.recorder.note(&self.name, event);
+                }
             }
             let delay = self.delay(failures);
             let mut phase = self.stage.phase.clone();
@@ -369,12 +377,17 @@ impl Device {
                     },
                 )
             }
-            Asked::Send(..) | Asked::Sync(..) => return,
+            Asked::Sync(_, key, _) => {
+                // A session that is recovered goes on behind it.
+                self.todo.push((Instant::now() + DELAY, Todo::Sync(key)));
+                return;
+            }
+            Asked::Send(..) => return,
         };
         self.stage.recorder.open(t_invoke, &self.name, event);
     }
 
-    async fn session(&mut self, mut socket: Socket) -> End {
+    async fn session(&mut self, socket: &mut Socket) -> End {
         let mut phase = self.stage.phase.clone();
         if *phase.borrow_and_update() == Phase::Settling {
             self.settle();

@@ -62,6 +62,11 @@ impl Device {
                     if let Some(id) = talk["conversationId"].as_str() {
                         *self.slices.entry(id.to_owned()).or_default() += 1;
                         self.sync(id);
+                        let event = Event::Resync {
+                            key: id.to_owned(),
+                            args: self.link(false, String::new()),
+                        };
+                        self.stage.recorder.note(&self.name, event);
                     }
                 }
             }
@@ -91,15 +96,19 @@ impl Device {
 
     pub(super) fn told(&mut self, name: &str, data: &Value) {
         let call = data["callId"].as_str().unwrap_or_default().to_owned();
-        let place = ["offer", "answer", "candidate"]
+        let signal = ["offer", "answer", "candidate"]
             .iter()
-            .find_map(|key| data[*key]["place"].as_u64());
+            .map(|key| &data[*key])
+            .find(|signal| signal.is_object());
         let args = Telling {
             user: self.person.user.id.clone(),
             session: self.session,
             event: name.to_owned(),
             reason: data["reason"].as_str().map(str::to_owned),
-            place,
+            place: signal.and_then(|signal| signal["place"].as_u64()),
+            meant: signal
+                .and_then(|signal| signal["call"].as_str())
+                .map(str::to_owned),
         };
         let key = call.clone();
         self.stage
@@ -120,6 +129,11 @@ impl Device {
         for (event, mut payload) in reaction.signals {
             payload["toUserId"] = peer.clone().into();
             payload["callId"] = call.into();
+            for key in ["offer", "answer", "candidate"] {
+                if payload[key].is_object() {
+                    payload[key]["call"] = call.into();
+                }
+            }
             self.out.push(format!("42/chat,[\"{event}\",{payload}]"));
         }
     }

@@ -2,10 +2,10 @@
 
 use chat_domain::{
     ErrorKind, Role,
-    call::{CallId, Notice, Recipient, Ringing, Route, Summary, Tell},
+    call::{CallId, Notice, Phase, Recipient, Ringing, Route, Summary, Tell},
 };
 use chat_proto::{WireId as _, subject::Rpc, v1};
-use chat_store::ports_calls::CallState as _;
+use chat_store::ports_calls::{CallHistory as _, CallState as _};
 
 use crate::calls_phones::{Phones, device};
 
@@ -26,6 +26,17 @@ async fn a_call_is_begun_accepted_and_ended() {
     assert_eq!(ended, Some(id));
     let nothing = phones.end(phones.caller_party()).await.unwrap();
     assert_eq!(nothing, None);
+}
+
+#[tokio::test]
+async fn a_call_has_its_row_before_its_caller_hears_that_it_rings() {
+    let phones = Phones::new().await;
+
+    // Nobody reads the log here.
+    let id = phones.ring().await;
+
+    let row = phones.pg.find_call(&phones.world.id, id).await.unwrap();
+    assert_eq!(row.map(|call| call.phase), Some(Phase::Ringing));
 }
 
 #[tokio::test]

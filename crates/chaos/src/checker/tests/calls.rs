@@ -251,7 +251,26 @@ fn i11_sees_a_signal_before_the_accept() {
 
 #[test]
 fn i11_sees_signals_that_changed_places() {
-    assert_seen("I11", |story| story.note(9 * S + 60, BOBS, signal(BOB, 2)));
+    assert_seen("I11", |story| {
+        story.note(9 * S + 60, BOBS, signal(BOB, 4));
+        story.note(9 * S + 70, BOBS, signal(BOB, 3));
+    });
+}
+
+#[test]
+fn i11_allows_a_signal_to_come_again() {
+    assert_allowed(|story| story.note(9 * S + 60, BOBS, signal(BOB, 1)));
+}
+
+#[test]
+fn i11_sees_a_signal_that_was_meant_for_another_call() {
+    assert_seen("I11", |story| {
+        let mut event = signal(BOB, 3);
+        if let Event::Told { args, .. } = &mut event {
+            args.meant = Some("call-0".to_owned());
+        }
+        story.note(9 * S + 60, BOBS, event);
+    });
 }
 
 #[test]

@@ -121,6 +121,21 @@ fn i16_sees_a_process_that_did_not_end_well() {
     });
 }
 
+#[test]
+fn i16_allows_work_to_be_dropped_that_something_else_keeps_from_ending() {
+    assert_allowed(|story| {
+        let result = "exit status: 1".to_owned();
+        let key = "g1".to_owned();
+        story.add(
+            20 * S,
+            Some(21 * S),
+            "suite",
+            Event::Drained { key, result },
+        );
+        story.fault(20 * S, 22 * S, "nats");
+    });
+}
+
 /// Bob's connection is gone while a gateway drains, and back after so long.
 fn away(story: &mut super::Story, time: u64) {
     story.note(

@@ -111,6 +111,25 @@ fn i4_sees_a_beginning_that_was_left_out() {
 }
 
 #[test]
+fn i4_allows_a_beginning_that_is_told_to_be_missing() {
+    assert_allowed(|story| {
+        story.take(|record| is_heard(record, BOBS, 1));
+        let at = at(story, 2) + 1;
+        let key = TALK.to_owned();
+        insert(
+            story,
+            at,
+            3 * S + 60,
+            Event::Resync {
+                key,
+                args: socket(1, 1),
+            },
+        );
+        sync(story, at + 1, 0, vec![message(1)]);
+    });
+}
+
+#[test]
 fn i4_sees_an_end_that_was_left_out() {
     assert_seen("I4", |story| {
         let last = story.take(|record| is_heard(record, BOBS, 5));

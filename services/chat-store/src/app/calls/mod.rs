@@ -1,8 +1,9 @@
 //! Calls between two users of a conversation.
 //!
 //! Requests are decided by the shared state alone ([`CallState`]) and answered at once; what follows
-//! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Media never
-//! passes here.
+//! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. A call has
+//! its row before anybody hears that it rings, so that no loss of the state makes it a ghost. Media
+//! never passes here.
 
 mod follow_up;
 mod outcome;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use chat_domain::{
     AppId, ChatError, ConversationId, UserId,
     call::{
-        Call, CallId, CallKind, DeviceId, GatewayId, Initiate, Notice, Party, Ringing, Route,
-        Signal,
+        Call, CallId, CallKind, Change, DeviceId, GatewayId, Initiate, Notice, Party, Ringing,
+        Route, Signal, Transition,
     },
 };
 use service_kit::apps::Apps;
@@ -28,7 +29,7 @@ pub use sweep::{reconcile, sweep};
 use super::Member;
 use crate::{
     ports::Store,
-    ports_calls::{CallHistory, CallState},
+    ports_calls::{CallHistory, CallState, Logged},
 };
 
 /// Missed calls that are told at one connect.
@@ -113,7 +114,35 @@ impl Calls {
         };
         let app = self.apps.get(caller.app);
         let rules = app.map(|app| app.policy.calls).unwrap_or_default().rules;
-        self.state.initiate(caller.app, &request, rules).await
+        let ringing = self.state.initiate(caller.app, &request, rules).await?;
+        if let Ringing::New(id) = ringing {
+            self.begin(caller.app, id).await?;
+        }
+        Ok(ringing)
+    }
+
+    /// Writes the row of a call that has just begun to ring.
+    async fn begin(&self, app: &AppId, id: CallId) -> Result<(), ChatError> {
+        let call = self.state.find(app, id).await?;
+        let Some(call) = call else {
+            return Err(ChatError::Unavailable {
+                dependency: "redis",
+                source: "the call was lost as it began".into(),
+            });
+        };
+        let begun = Logged {
+            app: app.clone(),
+            transition: Transition {
+                at: call.started_at,
+                change: Change::Ringing,
+                call,
+            },
+        };
+        // Without a database it rings all the same: the log keeps what is to be written.
+        if let Err(error) = self.history.record(&[begun]).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, call.id = %id, "not written yet");
+        }
+        Ok(())
     }
 
     /// Accepts the call that rings at the party.
