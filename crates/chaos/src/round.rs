@@ -138,7 +138,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
         people: [chatting, ringing, faithless].concat(),
         database: rig.database.clone(),
     };
-    settle(&scene, &crowd).await?;
+    settle(&scene, &mut crowd).await?;
     scene.collect().await?;
     let sockets = crowd.devices.len() as u64;
     scene
@@ -245,7 +245,7 @@ fn chat(
             crowd.add_device(device, sender.clone());
             orders.push(sender);
         }
-        crowd.add(reader(Arc::clone(person), Arc::clone(stage), rng.clone()));
+        crowd.add_reader(reader(Arc::clone(person), Arc::clone(stage), rng.clone()));
     }
     orders
 }
@@ -294,11 +294,12 @@ fn callers(
 
 /// Waits until everybody is back, has finished, and knows everything; what is not so in time the
 /// checker will see.
-async fn settle(scene: &Scene, crowd: &Crowd) -> anyhow::Result<()> {
+async fn settle(scene: &Scene, crowd: &mut Crowd) -> anyhow::Result<()> {
     let deadline = Instant::now() + SETTLING;
     let left = || deadline.saturating_duration_since(Instant::now());
     let is_done =
         |status: &Status| status.is_connected && status.unfinished == 0 && status.left == 0;
+    crowd.readers_done(left()).await;
     crowd.all(left(), is_done).await;
     if !scene.calls_over(LEAVING).await? {
         for orders in &crowd.orders {

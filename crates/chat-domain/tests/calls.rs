@@ -518,6 +518,28 @@ fn the_call_goes_on_where_its_caller_rings_again() {
 }
 
 #[test]
+fn a_call_ends_wherever_its_user_names_it() {
+    let mut board = ringing();
+    let log = &mut Vec::new();
+    board.accept(&callee(0), Timestamp(1), log).unwrap();
+    let id = CallId(Uuid::nil());
+    let elsewhere = |call| Party { call, ..callee(1) };
+
+    let unnamed = board.hang_up(&elsewhere(None), Timestamp(2), log);
+    assert_eq!(unnamed.unwrap(), None);
+    log.clear();
+    let named = board.hang_up(&elsewhere(Some(id)), Timestamp(2), log);
+
+    assert_eq!(named.unwrap(), Some(id));
+    let [moved, ended] = log.as_slice() else {
+        panic!("{log:?}");
+    };
+    assert_eq!(ended.change, Change::Ended(Side::Callee));
+    let left = Recipient::Device(user(1), device(1, 0));
+    assert!(moved.notices().iter().any(|notice| notice.to == left));
+}
+
+#[test]
 fn the_earliest_deadline_decides_however_late_it_is_seen() {
     let mut board = ringing();
     let log = &mut Vec::new();

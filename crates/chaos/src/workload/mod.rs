@@ -81,6 +81,7 @@ pub type Shared = Arc<Mutex<Status>>;
 #[derive(Debug, Default)]
 pub struct Crowd {
     tasks: JoinSet<()>,
+    readers: JoinSet<()>,
     /// How each device is doing.
     pub devices: Vec<(String, Shared)>,
     /// Where they take orders.
@@ -97,8 +98,14 @@ impl Crowd {
     }
 
     /// Lets a REST client take part.
-    pub fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    pub fn add_reader(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.readers.spawn(task);
+    }
+
+    /// Waits until all REST clients have finished, but not for ever.
+    pub async fn readers_done(&mut self, patience: Duration) {
+        let all = async { while self.readers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(patience, all).await;
     }
 
     /// Waits until everybody has gone home, but not for ever.
@@ -106,6 +113,7 @@ impl Crowd {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {
             self.tasks.shutdown().await;
+            self.readers.shutdown().await;
         }
     }
 

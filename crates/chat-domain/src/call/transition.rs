@@ -19,7 +19,7 @@ pub enum Change {
     Ringing,
     /// It was over before it rang.
     Busy,
-    /// The caller went on on another device; this is the one left behind.
+    /// One of the two went on on another device; this is the one left behind.
     Moved(DeviceId),
     /// A device of the callee accepted.
     Accepted,
@@ -62,9 +62,10 @@ impl Transition {
                 self.tell(to_callee, Tell::Incoming),
             ],
             Change::Busy => vec![self.tell(one(caller), Tell::Busy)],
-            Change::Moved(from) => {
-                vec![self.tell(Recipient::Device(caller.user.clone(), from), Tell::Ended)]
-            }
+            // Whose device it is shows by where it is.
+            Change::Moved(from) => [caller, callee]
+                .map(|leg| self.tell(Recipient::Device(leg.user.clone(), from), Tell::Ended))
+                .into(),
             Change::Accepted => vec![
                 self.tell(one(callee), Tell::Connected),
                 self.tell(one(caller), Tell::Accepted),

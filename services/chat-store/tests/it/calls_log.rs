@@ -388,6 +388,20 @@ async fn a_row_takes_the_first_outcome_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_change_that_two_write_at_once_is_held_by_both() {
+    let world = World::new().await;
+    let pg = world.pg_of(2).await;
+
+    for n in 1..=50 {
+        let rings = &history_of(n, Outcome::Cancelled).await[..1];
+        let (one, other) = tokio::join!(pg.record(rings), pg.record(rings));
+
+        assert_eq!(one.unwrap(), [call_id(n)]);
+        assert_eq!(other.unwrap(), [call_id(n)]);
+    }
+}
+
+#[tokio::test]
 async fn history_is_paged_without_gaps_for_both_sides() {
     let world = World::new().await;
     let pg = world.pg_of(2).await;

@@ -88,7 +88,7 @@ fn check(log: &[Transition]) -> usize {
                 | Change::Cancelled
                 | Change::NoAnswer,
             )
-            | (Some(Phase::Connected), Change::Ended(_)) => true,
+            | (Some(Phase::Connected), Change::Moved(_) | Change::Ended(_)) => true,
             _ => false,
         };
         assert!(legal, "{:?} after {before:?}", entry.change);

@@ -2,7 +2,7 @@
 
 use chat_domain::{
     ErrorKind, Role,
-    call::{CallId, Notice, Phase, Recipient, Ringing, Route, Summary, Tell},
+    call::{CallId, Notice, Outcome, Phase, Recipient, Ringing, Route, Summary, Tell},
 };
 use chat_proto::{WireId as _, subject::Rpc, v1};
 use chat_store::ports_calls::{CallHistory as _, CallState as _};
@@ -77,6 +77,28 @@ async fn a_caller_that_was_gone_takes_its_call_up_on_another_device() {
         ..phones.caller_party()
     };
     assert_eq!(phones.end(party).await.unwrap(), Some(id));
+}
+
+#[tokio::test]
+async fn a_call_ends_wherever_its_user_names_it() {
+    let phones = Phones::new().await;
+    let id = phones.ring().await;
+    phones.accept(2).await.unwrap();
+    let elsewhere = |call_id| v1::CallParty {
+        device: device(9).to_wire(),
+        call_id,
+        ..phones.callee_party()
+    };
+
+    assert_eq!(phones.end(elsewhere(None)).await.unwrap(), None);
+    let ended = phones.end(elsewhere(Some(id.to_wire()))).await.unwrap();
+
+    assert_eq!(ended, Some(id));
+    let call = phones.state.find(&phones.world.id, id).await.unwrap();
+    assert_eq!(
+        call.map(|call| call.phase),
+        Some(Phase::Over(Outcome::Ended))
+    );
 }
 
 #[tokio::test]

@@ -208,7 +208,8 @@ impl Switchboard {
 
     /// Hangs up: the caller of a ringing call cancels it, its callee declines it, either ends a
     /// connected one. `None` when there is nothing to end: it is over, or the user is in it with
-    /// another device.
+    /// another device and did not say which call it is. A device that came back before anybody saw
+    /// that its old connection was gone is another one, too.
     ///
     /// # Errors
     ///
@@ -221,7 +222,7 @@ impl Switchboard {
     ) -> Result<Option<CallId>, ChatError> {
         self.settle(&party.user, now, log);
         let (call, side) = self.locate(party)?;
-        let leg = call.leg(side);
+        let (id, leg) = (call.id, call.leg(side));
         let change = match (call.phase, side) {
             (Phase::Ringing, Side::Caller) => Change::Cancelled,
             (Phase::Ringing, Side::Callee) => Change::Rejected(party.device),
@@ -230,9 +231,16 @@ impl Switchboard {
             {
                 Change::Ended(side)
             }
+            (Phase::Connected, _) if party.call.is_some() => {
+                if let (Some(left), Some(call)) = (leg.device, self.calls.get_mut(&id)) {
+                    call.leg_mut(side).device = Some(party.device);
+                    call.version += 1;
+                    note(call, Change::Moved(left), now, log);
+                }
+                Change::Ended(side)
+            }
             (Phase::Connected | Phase::Over(_), _) => return Ok(None),
         };
-        let id = call.id;
         self.finish(id, change, now, log);
         Ok(Some(id))
     }

@@ -109,7 +109,15 @@ local function hang_up(K, A, t)
     end
     return { 'ok', call.id }
   end
-  if call.state == 'connected' and (call[side].device == device or call[side].gone_since) then
+  if call.state == 'connected' then
+    local leg = call[side]
+    if leg.device ~= device and not leg.gone_since then
+      if id == '' then return { 'nothing' } end
+      local left = leg.device
+      leg.device = device
+      call.version = call.version + 1
+      commit(K, app, call, 'moved', left, t)
+    end
     finish(K, app, call, 'ended', side, t)
     return { 'ok', call.id }
   end
