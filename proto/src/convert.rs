@@ -158,6 +158,8 @@ impl From<&Conversation> for v1::Conversation {
                 .map(|participant| v1::Participant {
                     user_id: participant.user.as_str().to_owned(),
                     role: participant.role.as_str().to_owned(),
+                    name: participant.name.as_deref().map(str::to_owned),
+                    email: participant.email.as_deref().map(str::to_owned),
                 })
                 .collect(),
             last_seq: conversation.last_seq.0,
@@ -178,6 +180,8 @@ impl TryFrom<v1::Conversation> for Conversation {
                 Ok(Participant {
                     user: UserId::new(&participant.user_id)?,
                     role: Role::parse(&participant.role)?,
+                    name: participant.name.map(String::into_boxed_str),
+                    email: participant.email.map(String::into_boxed_str),
                 })
             })
             .collect::<Result<Vec<_>, WireError>>()?;

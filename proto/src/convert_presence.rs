@@ -10,6 +10,7 @@ impl From<(&UserId, &PresenceChange)> for v1::PresenceChanged {
             user_id: user.as_str().to_owned(),
             presence: change.now.as_str().to_owned(),
             at_ms: change.at.0,
+            name: None,
         }
     }
 }

@@ -1,13 +1,50 @@
 //! Conversations and who takes part in them.
 
+use std::fmt;
+
 use crate::{AppId, ConversationId, Role, Seq, SubjectId, Timestamp, UserId};
 
 /// One side of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Name and e-mail are known where the app's dialect shows them with every message, and `None`
+/// elsewhere; they are personal and never print.
+#[derive(Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "plain fields")]
 pub struct Participant {
     pub user: UserId,
     pub role: Role,
+    pub name: Option<Box<str>>,
+    pub email: Option<Box<str>>,
+}
+
+impl Participant {
+    /// Makes a side of whom no more is known.
+    #[must_use]
+    pub const fn new(user: UserId, role: Role) -> Self {
+        Self {
+            user,
+            role,
+            name: None,
+            email: None,
+        }
+    }
+}
+
+impl fmt::Debug for Participant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Participant({}, {})", self.user, self.role.as_str())
+    }
+}
+
+/// Where a client says that something happens, in the terms of its dialect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a conversation.
+    Conversation(ConversationId),
+    /// In the one conversation of a booking.
+    Booking(SubjectId),
+    /// In the one conversation with another user.
+    Peer(UserId),
 }
 
 /// What makes a conversation unique within its app.

@@ -19,7 +19,7 @@ mod presence;
 mod timestamp;
 mod user;
 
-pub use conversation::{Conversation, Participant, Subject};
+pub use conversation::{Conversation, Participant, Place, Subject};
 pub use directory::{Booking, Business};
 pub use error::{BoxError, ChatError, ErrorKind};
 pub use id::{AppId, ClientKey, ConversationId, MessageId, Seq, SubjectId, UserId};

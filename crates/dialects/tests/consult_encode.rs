@@ -104,10 +104,7 @@ fn pretty(event: &ServerEvent) -> String {
 }
 
 fn conversation() -> Conversation {
-    let participant = |id, role| Participant {
-        user: UserId::new(id).unwrap(),
-        role,
-    };
+    let participant = |id, role| Participant::new(UserId::new(id).unwrap(), role);
     Conversation {
         id: CONVERSATION,
         app: AppId::new("jiggy").unwrap(),

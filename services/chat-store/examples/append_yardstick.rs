@@ -87,10 +87,7 @@ async fn conversations(pg: &Pg) -> anyhow::Result<Vec<Conversation>> {
     let mut made = Vec::with_capacity(CONVERSATIONS);
     for n in 0..CONVERSATIONS {
         let participant = |side: &str, role| -> anyhow::Result<Participant> {
-            Ok(Participant {
-                user: UserId::new(&format!("{side}-{n}"))?,
-                role,
-            })
+            Ok(Participant::new(UserId::new(&format!("{side}-{n}"))?, role))
         };
         let new = NewConversation {
             id: ConversationId(Uuid::now_v7()),

@@ -74,10 +74,7 @@ impl Events for Told {
 }
 
 fn stored(entry: &Entry, seq: Seq) -> Outcome {
-    let side = |user: &str, role| Participant {
-        user: UserId::new(user).unwrap(),
-        role,
-    };
+    let side = |user: &str, role| Participant::new(UserId::new(user).unwrap(), role);
     let conversation = Arc::new(Conversation {
         id: entry.conversation,
         app: entry.app.clone(),

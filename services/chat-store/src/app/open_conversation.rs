@@ -181,10 +181,7 @@ impl App {
         app: &AppConfig,
         booking: &Booking,
     ) -> Result<[Participant; 2], ChatError> {
-        let side = |user: &UserId, role| Participant {
-            user: user.clone(),
-            role,
-        };
+        let side = |user: &UserId, role| Participant::new(user.clone(), role);
         let (professional, client) = (&booking.professional, &booking.client);
         match app.dialect {
             Dialect::Consult => Ok([

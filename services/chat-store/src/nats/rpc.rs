@@ -33,6 +33,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
         Rpc::ResumeSession => reply(Ok(resume::session(app, decode(payload)?).await?)),
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
+        Rpc::OpenConversation | Rpc::Read => return Err(ChatError::Malformed("dialect")),
         Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
         Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
         Rpc::Range => reply(Ok(range(app, decode(payload)?).await?)),

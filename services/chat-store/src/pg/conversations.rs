@@ -201,10 +201,10 @@ impl TryFrom<Row> for Conversation {
     fn try_from(row: Row) -> Result<Self, PgError> {
         let broken = inconsistent("conversations");
         let side = |user: &str, role: &str| {
-            Ok::<_, PgError>(Participant {
-                user: UserId::new(user).map_err(&broken)?,
-                role: Role::parse(role).map_err(&broken)?,
-            })
+            Ok::<_, PgError>(Participant::new(
+                UserId::new(user).map_err(&broken)?,
+                Role::parse(role).map_err(&broken)?,
+            ))
         };
         Ok(Self {
             id: ConversationId(row.conversation_id),

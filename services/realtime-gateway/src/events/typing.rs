@@ -204,10 +204,7 @@ mod tests {
     }
 
     fn conversation(n: u128) -> Arc<Conversation> {
-        let side = |name: &str, role| Participant {
-            user: UserId::new(name).unwrap(),
-            role,
-        };
+        let side = |name: &str, role| Participant::new(UserId::new(name).unwrap(), role);
         Arc::new(Conversation {
             id: ConversationId(uuid::Uuid::from_u128(n)),
             app: AppId::new("consult").unwrap(),

@@ -75,10 +75,7 @@ impl FakeStore {
     /// Makes a conversation between the two.
     pub(crate) fn converse(&self, consultant: &UserId, patient: &UserId) -> ConversationId {
         let id = ConversationId(Uuid::now_v7());
-        let side = |user: &UserId, role| Participant {
-            user: user.clone(),
-            role,
-        };
+        let side = |user: &UserId, role| Participant::new(user.clone(), role);
         let conversation = Conversation {
             id,
             app: AppId::new("consult").unwrap(),
@@ -304,6 +301,9 @@ impl FakeStore {
             Rpc::Receive => {
                 self.receive(v1::ReceiveRequest::decode(payload).unwrap())
                     .await?
+            }
+            Rpc::OpenConversation | Rpc::Read => {
+                return Err(ChatError::Malformed("no conversation of this app needs it"));
             }
             Rpc::InitiateCall
             | Rpc::AcceptCall

@@ -210,11 +210,13 @@ impl FakeStore {
             Rpc::OpenSession
             | Rpc::ResumeSession
             | Rpc::GetConversation
+            | Rpc::OpenConversation
             | Rpc::Heads
             | Rpc::Append
             | Rpc::Range
             | Rpc::Sync
             | Rpc::Receive
+            | Rpc::Read
             | Rpc::SetStatus => return Err(ChatError::Malformed("not about calls")),
         })
     }
