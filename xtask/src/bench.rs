@@ -14,7 +14,8 @@ use crate::{
     tied,
 };
 
-/// Builds everything optimised, starts the system and measures it.
+/// Builds everything optimised, starts the system and measures it. A replica that the load generator
+/// asks to end is started again, as a cluster would.
 ///
 /// # Errors
 ///
@@ -30,7 +31,7 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
         source: Source::Private,
     };
     let build = build(places)?;
-    let system = System::start(&options, places, Some(build))?;
+    let mut system = System::start(&options, places, Some(build))?;
     let endpoints = system.run.path.join("endpoints.json");
     system.write_endpoints(&endpoints)?;
 
@@ -41,7 +42,17 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
         .arg("--append-yardstick")
         .arg(release.join("examples/append_yardstick"));
     command.args(args.rest()).current_dir(&places.workspace);
-    let status = process::run(command)?;
+    let mut bench = Task::start(command)?;
+    while !bench.has_ended()? {
+        ensure!(!process::interrupted(), "interrupted");
+        for running in system.processes() {
+            if running.ended().is_some_and(|status| status.success()) {
+                running.start_again()?;
+            }
+        }
+        std::thread::sleep(process::POLL);
+    }
+    let status = bench.wait()?;
     ensure!(status.success(), "the load generator failed ({status})");
     Ok(())
 }

@@ -10,6 +10,7 @@ mod machine;
 mod peak;
 mod recovery;
 mod report;
+mod rolling;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -53,12 +54,32 @@ struct BenchArgs {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
+    /// Measures this alone.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// What measures the append function alone: the built example `append_yardstick`.
     #[arg(long)]
     append_yardstick: PathBuf,
     /// Where to write the figures as JSON, too.
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// From socket to socket at a fixed rate.
+    Latency,
+    /// The most that goes through.
+    Peak,
+    /// Memory of idle sockets.
+    Idle,
+    /// Clients that come back.
+    Recovery,
+    /// Setting up and ending calls.
+    Calls,
+    /// Every replica restarted under load.
+    Rolling,
 }
 
 #[tokio::main]
@@ -77,19 +98,31 @@ async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     report.progress("making conversations");
     let pairs = users::pairs(&endpoints, args.conversations).await?;
 
-    report.progress("latency at a fixed rate");
-    latency::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
-
-    report.progress("the append function alone");
-    let alone = yardstick::append_function(&args.append_yardstick, &endpoints, args.seconds)?;
-    report.progress("peak rate, end to end");
-    peak::measure(&mut report, &endpoints, &pairs, args.seconds, &alone).await?;
-
-    report.progress("idle sockets");
-    idle::measure(&mut report, &endpoints, args.sockets).await?;
-
-    recovery::measure(&mut report, &endpoints, &pairs).await?;
-    calls::measure(&mut report, &endpoints, &pairs).await?;
+    let wants = |part| args.only.is_none_or(|only| only == part);
+    if wants(Part::Latency) {
+        report.progress("latency at a fixed rate");
+        latency::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
+    }
+    if wants(Part::Peak) {
+        report.progress("the append function alone");
+        let alone = yardstick::append_function(&args.append_yardstick, &endpoints, args.seconds)?;
+        report.progress("peak rate, end to end");
+        peak::measure(&mut report, &endpoints, &pairs, args.seconds, &alone).await?;
+    }
+    if wants(Part::Idle) {
+        report.progress("idle sockets");
+        idle::measure(&mut report, &endpoints, args.sockets).await?;
+    }
+    if wants(Part::Recovery) {
+        recovery::measure(&mut report, &endpoints, &pairs).await?;
+    }
+    if wants(Part::Calls) {
+        calls::measure(&mut report, &endpoints, &pairs).await?;
+    }
+    if wants(Part::Rolling) {
+        // Last: the processes that the file names are others afterwards.
+        rolling::measure(&mut report, &endpoints, &pairs).await?;
+    }
 
     report.finish(args.json.as_deref())
 }
