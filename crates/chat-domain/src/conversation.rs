@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{AppId, ConversationId, Role, Seq, SubjectId, Timestamp, UserId};
+use crate::{AppId, ConversationId, Message, Role, Seq, SubjectId, Timestamp, UserId};
 
 /// One side of a conversation.
 ///
@@ -93,6 +93,16 @@ impl Conversation {
             (false, true) => Some(first),
             (false, false) => None,
         }
+    }
+
+    /// Returns who wrote a message of this conversation, and whom to.
+    #[must_use]
+    pub fn sender_and_receiver(&self, message: &Message) -> (&Participant, &Participant) {
+        let [first, second] = &self.participants;
+        if message.sender == second.user {
+            return (second, first);
+        }
+        (first, second)
     }
 
     /// Returns the user who takes part in `role`, if any.

@@ -16,6 +16,7 @@ mod id;
 mod message;
 mod page;
 mod presence;
+mod retention;
 mod timestamp;
 mod user;
 
@@ -26,5 +27,6 @@ pub use id::{AppId, ClientKey, ConversationId, MessageId, Seq, SubjectId, UserId
 pub use message::{Attachment, Content, Draft, Message, MessageKind, Receipt};
 pub use page::{Direction, PageRequest};
 pub use presence::{Attendance, Presence, PresenceChange, Status};
+pub use retention::Retention;
 pub use timestamp::Timestamp;
 pub use user::{Dialect, Role, User};

@@ -10,6 +10,9 @@
 //! for something new. A server's event is a function of the dialect's `encode` module with a
 //! snapshot of its JSON in `tests/`: clients depend on every key in it.
 
+pub mod booking;
+pub mod care;
+pub mod clinic;
 mod command;
 pub mod consult;
 mod event;

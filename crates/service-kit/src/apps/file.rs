@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chat_domain::{AppId, Dialect, call::CallRules};
+use chat_domain::{AppId, Dialect, Retention, call::CallRules};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
@@ -25,6 +25,9 @@ const DEFAULT_REFRESH_S: u64 = 300;
 
 /// The longest that a call may ring, or a device in one be gone.
 const MAX_CALL_TIME: Duration = Duration::from_mins(10);
+
+/// The longest that messages may be kept unless it is for ever: a century.
+const MAX_RETENTION_DAYS: u32 = 36_500;
 
 /// Consult protocol, section 2.
 const DEFAULT_ORIGINS: [&str; 3] = [
@@ -80,6 +83,7 @@ struct PolicyEntry {
     max_content_chars: Option<usize>,
     history_order: Option<HistoryOrder>,
     time_window: Option<TimeWindow>,
+    retention_days: Option<u32>,
     recovery: Option<bool>,
     #[serde(default)]
     calls: CallsEntry,
@@ -226,9 +230,30 @@ impl Reader<'_> {
             max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
             history_order: entry.history_order.unwrap_or(history_order),
             time_window: entry.time_window,
+            retention: self.retention(place, dialect, entry.retention_days)?,
             recovery: entry.recovery.unwrap_or(dialect != Dialect::Clinic),
             calls: self.calls(place, &entry.calls)?,
         })
+    }
+
+    fn retention(
+        &self,
+        place: &str,
+        dialect: Dialect,
+        days: Option<u32>,
+    ) -> Result<Option<Retention>, AppsError> {
+        let default = match dialect {
+            Dialect::Clinic => 90,
+            Dialect::Consult | Dialect::Care | Dialect::Booking => 0,
+        };
+        match days.unwrap_or(default) {
+            0 => Ok(None),
+            days @ 1..=MAX_RETENTION_DAYS => Ok(Some(Retention::of_days(days))),
+            _ => Err(self.invalid(
+                place,
+                format!("policy.retention_days must be 0 (for ever) to {MAX_RETENTION_DAYS}"),
+            )),
+        }
     }
 
     fn calls(&self, place: &str, entry: &CallsEntry) -> Result<CallPolicy, AppsError> {

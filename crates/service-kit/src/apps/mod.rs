@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use chat_domain::{AppId, Dialect, call::CallRules};
+use chat_domain::{AppId, Dialect, Retention, call::CallRules};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -71,6 +71,8 @@ pub struct Policy {
     pub history_order: HistoryOrder,
     /// When people may write around an appointment; `None` is always.
     pub time_window: Option<TimeWindow>,
+    /// For how long messages are kept; `None` is for ever.
+    pub retention: Option<Retention>,
     /// Whether clients that lost their connection may come back to their session. It costs one more
     /// argument of every event, of which the clients in JavaScript know.
     pub recovery: bool,

@@ -42,6 +42,7 @@ fn an_app_needs_little() {
             max_content_chars: 4000,
             history_order: HistoryOrder::NewestFirst,
             time_window: None,
+            retention: None,
             recovery: true,
             calls: CallPolicy::default(),
         }
@@ -57,7 +58,7 @@ fn an_app_can_say_more() {
         origins = ["https://a.example", "http://b.example:8080"]
         issuer = "https://id.example"
         audience = "chat"
-        policy = { history_order = "newest_first", time_window = { before_minutes = 15, after_minutes = 60 }, calls = { ring_seconds = 20, outcome_messages = false } }
+        policy = { history_order = "newest_first", retention_days = 30, time_window = { before_minutes = 15, after_minutes = 60 }, calls = { ring_seconds = 20, outcome_messages = false } }
         claims = { user_id = ["uid"] }
         keys = [
             { algorithm = "HS256", secret = "SECRET", kid = "k1" },
@@ -75,6 +76,7 @@ fn an_app_can_say_more() {
             after_minutes: 60
         })
     );
+    assert_eq!(app.policy.retention, Some(Retention::of_days(30)));
     let CallPolicy {
         rules,
         outcome_messages,
@@ -82,6 +84,21 @@ fn an_app_can_say_more() {
     assert_eq!((rules.ring.as_secs(), rules.grace.as_secs()), (20, 10));
     assert!(!outcome_messages);
     assert_eq!(app.origins.len(), 2);
+}
+
+#[test]
+fn a_clinic_keeps_messages_for_ninety_days_unless_it_says_otherwise() {
+    let of = |policy: &str| {
+        let head = "[apps.a]\ndialect = \"clinic\"";
+        let keys = "[[apps.a.keys]]\nalgorithm = \"HS256\"\nsecret = \"SECRET\"";
+        only_app(&format!("{head}\n{policy}\n{keys}"))
+            .policy
+            .retention
+    };
+
+    assert_eq!(of(""), Some(Retention::of_days(90)));
+    assert_eq!(of("policy.retention_days = 7"), Some(Retention::of_days(7)));
+    assert_eq!(of("policy.retention_days = 0"), None);
 }
 
 #[test]
@@ -122,6 +139,11 @@ fn mistakes_are_told_with_place_and_advice() {
             "[apps.a]\ndialect = \"consult\"\norigins = [\"https://a.example/\"]\nkeys = [{algorithm=\"HS256\", secret=\"SECRET\"}]",
             "app \"a\"",
             "is no origin",
+        ),
+        (
+            "[apps.a]\ndialect = \"clinic\"\npolicy.retention_days = 36501\nkeys = [{algorithm=\"HS256\", secret=\"SECRET\"}]",
+            "app \"a\"",
+            "0 (for ever) to 36500",
         ),
         (
             "[apps.a]\ndialect = \"consult\"\nkeys = [{algorithm=\"none\"}]",
