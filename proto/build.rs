@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "chat/v1/rpc.proto",
         "chat/v1/event.proto",
         "chat/v1/gateway.proto",
+        "chat/v1/inbound.proto",
     ];
     for file in files {
         println!("cargo::rerun-if-changed={file}");
@@ -21,12 +22,54 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listing = descriptors.file.iter().flat_map(list).collect::<String>();
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("wire.txt"), listing)?;
-    prost_build::Config::new()
+    let inbound = IN_KINDS.map(|kind| format!("chat.v1.In{kind}"));
+    let unprinted = ["chat.v1.CallSignal", "chat.v1.Segment", "chat.v1.Notify"];
+    let mut config = prost_build::Config::new();
+    config
         .bytes(["."])
-        // It prints nothing of what a client sent.
-        .skip_debug(["chat.v1.CallSignal", "chat.v1.Segment"])
-        .compile_fds(descriptors)?;
+        // It prints nothing of what a client or another service sent.
+        .skip_debug(
+            unprinted
+                .iter()
+                .copied()
+                .chain(inbound.iter().map(String::as_str)),
+        );
+    read_as_json(&mut config, &inbound);
+    config.compile_fds(descriptors)?;
     Ok(())
+}
+
+/// What other services write.
+const IN_KINDS: [&str; 6] = [
+    "User",
+    "Booking",
+    "Business",
+    "Association",
+    "Message",
+    "Notify",
+];
+
+/// Lets other services write in JSON, too.
+fn read_as_json(config: &mut prost_build::Config, inbound: &[String]) {
+    for message in inbound {
+        config.type_attribute(
+            message,
+            r#"#[derive(serde::Deserialize)] #[serde(rename_all = "camelCase")]"#,
+        );
+    }
+    for (field, attribute) in [
+        (
+            "InBooking.professional_id",
+            r#"alias = "consultantId", alias = "businessId""#,
+        ),
+        ("InBooking.client_id", r#"alias = "patientId""#),
+        (
+            "InNotify.data",
+            r#"default, deserialize_with = "crate::inbound::json_text""#,
+        ),
+    ] {
+        config.field_attribute(format!("chat.v1.{field}"), format!("#[serde({attribute})]"));
+    }
 }
 
 /// Returns a line for each field and each value of an enumeration: all that a reader depends on.

@@ -13,6 +13,7 @@
 mod convert;
 mod convert_calls;
 mod convert_presence;
+mod inbound;
 pub mod subject;
 
 pub use convert::{WireError, failure, reply};

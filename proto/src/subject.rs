@@ -20,6 +20,67 @@ pub const OUT_STREAM: &str = "CHAT_OUT";
 /// Everything that other services are told.
 pub const OUT_ALL: &str = "chat.v1.out.>";
 
+/// The stream that other services write into.
+pub const IN_STREAM: &str = "CHAT_IN";
+
+/// Everything that other services write.
+pub const IN_ALL: &str = "chat.v1.in.*.*";
+
+/// The stream that keeps what other services wrote and nobody could take.
+pub const IN_DEAD_STREAM: &str = "CHAT_IN_DEAD";
+
+/// Where that goes. It is none of [`IN_ALL`].
+pub const IN_DEAD: &str = "chat.v1.in.dead";
+
+/// What other services can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    missing_docs,
+    reason = "each is described at its message in inbound.proto"
+)]
+pub enum InKind {
+    User,
+    Booking,
+    Business,
+    Association,
+    Message,
+    Notify,
+}
+
+impl InKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 6] = [
+        Self::User,
+        Self::Booking,
+        Self::Business,
+        Self::Association,
+        Self::Message,
+        Self::Notify,
+    ];
+
+    /// Returns the last token of its subjects, which is also the name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Booking => "booking",
+            Self::Business => "business",
+            Self::Association => "association",
+            Self::Message => "message",
+            Self::Notify => "notify",
+        }
+    }
+}
+
+/// Reads the name of the app and the kind off a subject of [`IN_ALL`]; `None` for a kind that this
+/// release does not know.
+#[must_use]
+pub fn parse_in(subject: &str) -> Option<(&str, InKind)> {
+    let (app, kind) = subject.strip_prefix("chat.v1.in.")?.split_once('.')?;
+    let kind = InKind::ALL.into_iter().find(|known| known.name() == kind)?;
+    Some((app, kind))
+}
+
 /// What can be asked of a chat-store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
@@ -226,6 +287,17 @@ mod tests {
         }
         assert_eq!(parse_rpc("chat.v1.rpc.00.messages.unheard"), None);
         assert_eq!(parse_rpc("elsewhere"), None);
+    }
+
+    #[test]
+    fn what_other_services_write_is_known_by_its_subject() {
+        for kind in InKind::ALL {
+            let subject = format!("chat.v1.in.consult.{}", kind.name());
+            assert_eq!(parse_in(&subject), Some(("consult", kind)));
+            assert_eq!(parse_in(&format!("{subject}.more")), None);
+        }
+        assert_eq!(parse_in("chat.v1.in.consult.unheard"), None);
+        assert_eq!(parse_in(IN_DEAD), None);
     }
 
     #[test]

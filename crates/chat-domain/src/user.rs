@@ -1,6 +1,8 @@
 //! Who writes: users, their roles, and the dialect of their app.
 
-use crate::{ChatError, UserId};
+use uuid::Uuid;
+
+use crate::{ChatError, SubjectId, UserId};
 
 /// How the clients of an app talk; fixes namespace, event names and shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,6 +15,39 @@ pub enum Dialect {
     Clinic,
     /// Client and business, conversation per booking.
     Booking,
+}
+
+impl Dialect {
+    /// Reads the id of a user in the one spelling that tokens and other services mean by it.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::InvalidId`] for what is none: the consult dialect knows UUIDs alone.
+    pub fn user_id(self, text: &str) -> Result<UserId, ChatError> {
+        match self {
+            Self::Consult => UserId::new(&uuid(text, "UserId")?),
+            Self::Clinic => UserId::new(&text.to_lowercase()),
+            Self::Care | Self::Booking => UserId::new(text),
+        }
+    }
+
+    /// Reads the id of a booking in such a spelling.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::user_id`].
+    pub fn booking_id(self, text: &str) -> Result<SubjectId, ChatError> {
+        match self {
+            Self::Consult => SubjectId::new(&uuid(text, "SubjectId")?),
+            Self::Care | Self::Clinic | Self::Booking => SubjectId::new(text),
+        }
+    }
+}
+
+/// Reads a UUID in its hyphenated form; letters of either case are the same id.
+fn uuid(text: &str, what: &'static str) -> Result<String, ChatError> {
+    let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36);
+    Ok(uuid.ok_or(ChatError::InvalidId(what))?.to_string())
 }
 
 /// What a user is to the others of the app.
@@ -87,5 +122,22 @@ impl std::fmt::Debug for User {
             .field("id", &self.id)
             .field("role", &self.role)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling_in_its_dialect() {
+        let upper = "0199A7DE-0000-7000-8000-000000000001";
+        let id = |dialect: Dialect, text| dialect.user_id(text).unwrap();
+
+        assert_eq!(id(Dialect::Consult, upper).as_str(), upper.to_lowercase());
+        assert!(Dialect::Consult.user_id("42").is_err());
+        assert!(Dialect::Consult.booking_id("42").is_err());
+        assert_eq!(id(Dialect::Clinic, "A@X.example").as_str(), "a@x.example");
+        assert_eq!(id(Dialect::Care, "A").as_str(), "A");
     }
 }

@@ -3,6 +3,8 @@
 use chat_domain::{ChatError, ErrorKind};
 use serde::Serialize;
 
+use crate::names::is_taken;
+
 /// An event for clients: its name and the JSON text of its one argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerEvent {
@@ -14,6 +16,7 @@ pub struct ServerEvent {
 
 impl ServerEvent {
     pub(crate) fn new(name: &'static str, data: &impl Serialize) -> Self {
+        debug_assert!(is_taken(name), "{name} is missing in `names`");
         #[expect(
             clippy::expect_used,
             reason = "our bodies are structs of text, numbers and lists: they always serialise"

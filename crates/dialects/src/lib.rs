@@ -16,7 +16,9 @@ pub mod clinic;
 mod command;
 pub mod consult;
 mod event;
+mod names;
 mod text;
 
 pub use command::{CallAction, CallCommand, Command, Send};
 pub use event::{Rejection, ServerEvent};
+pub use names::is_taken;

@@ -100,6 +100,10 @@ pub struct Config {
     #[command(flatten)]
     pub out: OutArgs,
 
+    /// What other services may write.
+    #[command(flatten)]
+    pub inbound: InArgs,
+
     /// Where the state of calls and presence is. Without it chat goes on, calls are unavailable and
     /// everybody is offline.
     #[arg(
@@ -176,6 +180,28 @@ pub struct OutArgs {
         value_parser = clap::value_parser!(i64).range(1_048_576..)
     )]
     pub out_max_bytes: i64,
+}
+
+/// What other services may write into the stream `CHAT_IN`.
+#[derive(Debug, Clone, Args)]
+pub struct InArgs {
+    /// Bytes that may wait there, if this service has to make it; more are refused.
+    #[arg(
+        long,
+        env = "STORE_IN_MAX_BYTES",
+        default_value_t = 128 * 1024 * 1024,
+        value_parser = clap::value_parser!(i64).range(1_048_576..)
+    )]
+    pub in_max_bytes: i64,
+
+    /// Most entries that this replica takes at a time.
+    #[arg(
+        long,
+        env = "STORE_IN_FLIGHT",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=1_024)
+    )]
+    pub in_flight: u16,
 }
 
 /// How browsers in a call reach each other. Without any of these, only within one network.

@@ -23,10 +23,13 @@ pub enum Metric {
     PresenceChanges,
     OutPublished,
     OutDropped,
+    InTaken,
+    InDelayed,
+    InDead,
 }
 
 impl Metric {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -44,6 +47,9 @@ impl Metric {
         Self::PresenceChanges,
         Self::OutPublished,
         Self::OutDropped,
+        Self::InTaken,
+        Self::InDelayed,
+        Self::InDead,
     ];
 
     /// Returns the name in Prometheus.
@@ -67,6 +73,9 @@ impl Metric {
             Self::PresenceChanges => "chat_store_presence_changes_total",
             Self::OutPublished => "chat_store_out_published_total",
             Self::OutDropped => "chat_store_out_dropped_total",
+            Self::InTaken => "chat_store_in_taken_total",
+            Self::InDelayed => "chat_store_in_delayed_total",
+            Self::InDead => "chat_store_in_dead_total",
         }
     }
 
@@ -89,6 +98,9 @@ impl Metric {
             Self::PresenceChanges => "Changes of presence told; one that comes again counts again",
             Self::OutPublished => "Events for other services that JetStream took",
             Self::OutDropped => "Events for other services that were given up",
+            Self::InTaken => "Things of other services that were taken",
+            Self::InDelayed => "Tries to take a thing of another service that come again later",
+            Self::InDead => "Things of other services that went to the dead letters",
         }
     }
 
@@ -116,7 +128,10 @@ impl Metric {
                 | Self::CallsOver
                 | Self::PresenceChanges
                 | Self::OutPublished
-                | Self::OutDropped => metrics::describe_counter!(name, help),
+                | Self::OutDropped
+                | Self::InTaken
+                | Self::InDelayed
+                | Self::InDead => metrics::describe_counter!(name, help),
             }
         }
     }

@@ -30,6 +30,12 @@ pub(crate) fn frame(event: &ServerEvent) -> Frame {
     Frame::text(&packet)
 }
 
+/// Encodes an event that is none of the dialect's; its name needs no escaping in JSON.
+#[must_use]
+pub(crate) fn custom(name: &str, json: &str) -> Frame {
+    Frame::text(&packet::encode_event(NAMESPACE, None, name, &[json]))
+}
+
 /// Queues an event for a client.
 pub(crate) fn send(socket: &ChatSocket, event: &Frame, class: Class) -> Sent {
     socket.session().send(socket, event, class)

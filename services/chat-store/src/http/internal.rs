@@ -13,7 +13,7 @@ use axum::{
     routing::{post, put},
 };
 use chat_domain::{
-    Booking, Business, ClientKey, ConversationId, Dialect, Role, SubjectId, Timestamp, User, UserId,
+    Booking, Business, ClientKey, ConversationId, Role, SubjectId, Timestamp, User, UserId,
 };
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -26,7 +26,6 @@ use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    consult,
     error::RestError,
     fields::{Fields, JsonBody},
     finish, observe,
@@ -228,20 +227,13 @@ fn either(body: &mut Fields, app: &AppConfig, name: &str, other: &str) -> Option
     body.required(name, AN_ID, |text| user_id(app, text))
 }
 
-/// Reads the id of a user or a business, in the one spelling that tokens give it too.
+/// Reads the id of a user or a business.
 fn user_id(app: &AppConfig, text: &str) -> Option<UserId> {
-    match app.dialect {
-        Dialect::Consult => consult::user_id(text),
-        Dialect::Clinic => UserId::new(&text.to_lowercase()).ok(),
-        Dialect::Care | Dialect::Booking => UserId::new(text).ok(),
-    }
+    app.dialect.user_id(text).ok()
 }
 
 fn subject_id(app: &AppConfig, text: &str) -> Option<SubjectId> {
-    match app.dialect {
-        Dialect::Consult => consult::booking_id(text),
-        Dialect::Care | Dialect::Clinic | Dialect::Booking => SubjectId::new(text).ok(),
-    }
+    app.dialect.booking_id(text).ok()
 }
 
 fn text(text: &str) -> Option<String> {

@@ -1,9 +1,11 @@
 //! The edge to NATS: serving gateways' requests, telling sockets what was committed, and telling
-//! other services.
+//! other services and hearing them.
 //!
-//! JetStream is for the last alone: nothing of the chat depends on it.
+//! JetStream is for the last two alone: nothing of the chat depends on it.
 
 mod calls;
+mod inbound;
+mod intake;
 mod notifier;
 mod out;
 mod presence;
@@ -12,6 +14,7 @@ mod resume;
 mod rpc;
 mod serve;
 
+pub use intake::{InLimits, InReader};
 pub use notifier::Notifier;
 pub use out::{OutLimits, OutPublisher};
 pub use publisher::Publisher;

@@ -1,4 +1,4 @@
-//! Tells users' sockets about calls and about the presence of others.
+//! Tells users' sockets about calls, about the presence of others and what other services say.
 //!
 //! Nothing is kept here: what NATS did not take for certain is an error, and the log it came from
 //! brings it again.
@@ -20,6 +20,7 @@ use super::publisher::{PROBE_TIMEOUT, VERSION, connection, probe};
 use crate::{
     ports::Answer,
     ports_calls::{CallNotifier, Logged},
+    ports_in::{Notification, UserNotifier},
     ports_presence::{Attended, PresenceNotifier},
 };
 
@@ -107,6 +108,19 @@ impl PresenceNotifier for Notifier {
                 self.publish(bodies).await?;
             }
             Ok(())
+        })
+    }
+}
+
+impl UserNotifier for Notifier {
+    fn notify<'a>(&'a self, app: &'a AppId, notification: &'a Notification) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let body = Body::Notify(v1::Notify {
+                event: notification.event().to_owned(),
+                data: notification.data().to_owned(),
+            });
+            let bodies = std::iter::once((app, notification.user(), body));
+            self.publish(bodies).await
         })
     }
 }

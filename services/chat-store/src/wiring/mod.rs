@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
-    app::{App, BatchLimits, IceServers, Relay, calls::Calls, presence::Roster},
-    config::{AppendArgs, Config, DatabaseArgs, IceArgs, MigrateConfig, OutArgs},
+    app::{App, BatchLimits, IceServers, Intake, Relay, calls::Calls, presence::Roster},
+    config::{AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs},
     http,
     metrics::Metric,
-    nats::{Notifier, OutLimits, OutPublisher, Publisher, Server},
+    nats::{InLimits, InReader, Notifier, OutLimits, OutPublisher, Publisher, Server},
     pg::Pg,
     redis::RedisState,
 };
@@ -72,6 +72,9 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let notifier = Notifier::new(client.clone());
     let jetstream = health.dependency("jetstream");
     let out = OutPublisher::new(client.clone(), config.out.limits(), jetstream);
+    let intake = Intake::new(app.clone(), Arc::new(notifier.clone()));
+    let reader = InReader::new(client.clone(), intake, config.inbound.limits());
+    lifecycle.spawn("intake", reader.run(soft.clone()));
     let server = Server::join(client).await?;
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
@@ -163,6 +166,15 @@ impl OutArgs {
         OutLimits {
             max_age: Duration::from_secs(self.out_max_hours * 3_600),
             max_bytes: self.out_max_bytes,
+        }
+    }
+}
+
+impl InArgs {
+    fn limits(&self) -> InLimits {
+        InLimits {
+            max_bytes: self.in_max_bytes,
+            in_flight: self.in_flight.into(),
         }
     }
 }

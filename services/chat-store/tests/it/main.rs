@@ -21,6 +21,7 @@ mod http_messages;
 mod http_presence;
 mod http_requests;
 mod http_site;
+mod intake;
 mod outbox;
 mod plans;
 mod presence_out;

@@ -80,6 +80,7 @@ impl DeliveryInbox {
             Some(v1::envelope::Body::PresenceChanged(changed)) => {
                 self.presence.changed(user, changed)
             }
+            Some(v1::envelope::Body::Notify(notify)) => self.delivery.notify(user, &notify),
             // A kind that a newer release has.
             None => Ok(()),
         }
@@ -164,6 +165,19 @@ impl Delivery {
         self.tell(user, &wire::frame(&event), Class::Ephemeral, |socket| {
             socket.session().is_joined(conversation)
         });
+        Ok(())
+    }
+
+    /// Passes on what another service says. The store has checked it; a name that would end a packet
+    /// is refused here, too.
+    fn notify(&self, user: &UserKey, notify: &v1::Notify) -> Result<(), WireError> {
+        if dialects::is_taken(&notify.event) || notify.event.contains(['"', '\\']) {
+            return Err(WireError::Field("event"));
+        }
+        let _: serde::de::IgnoredAny =
+            serde_json::from_str(&notify.data).map_err(|_| WireError::Field("data"))?;
+        let frame = wire::custom(&notify.event, &notify.data);
+        self.tell(user, &frame, Class::Message, |_| true);
         Ok(())
     }
 

@@ -1,0 +1,463 @@
+//! What other services write into a JetStream of the test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    Client, HeaderMap,
+    jetstream::{self, Context},
+};
+use chat_domain::{
+    AppId, ChatError, Direction, MessageKind, PageRequest, Role, SubjectId, Timestamp, UserId,
+};
+use chat_proto::{
+    subject::{self, IN_DEAD, IN_DEAD_STREAM, IN_STREAM, STORE_QUEUE},
+    v1::{self, envelope::Body},
+};
+use chat_store::{
+    app::{App, Intake},
+    nats::{InLimits, InReader, Notifier},
+    pg::Pg,
+    ports::{Answer, Store as _},
+    ports_in::{Notification, UserNotifier},
+};
+use futures_util::StreamExt as _;
+use parking_lot::Mutex;
+use prost::Message as _;
+use serde_json::{Value, json};
+use test_kit::{eventually, nats::Server};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::world::{Ear, Pair, World};
+
+const LIMITS: InLimits = InLimits {
+    max_bytes: 1 << 20,
+    in_flight: 8,
+};
+
+/// A store that hears other services over a broker of its own.
+struct Desk {
+    world: World,
+    store: App,
+    pg: Pg,
+    _broker: Server,
+    client: Client,
+    context: Context,
+}
+
+/// A reader of the stream, until it is told to end.
+struct Reading {
+    soft: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Reading {
+    /// Ends it as a process that drains does.
+    async fn end(self) {
+        self.soft.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let broker = Server::start_with_jetstream().unwrap();
+        let client = eventually("the broker is up", async || {
+            async_nats::connect(broker.url()).await.ok()
+        })
+        .await;
+        let world = World::new().await;
+        Self {
+            store: world.store(Ear::new()).await,
+            pg: world.pg_of(2).await,
+            world,
+            _broker: broker,
+            context: jetstream::new(client.clone()),
+            client,
+        }
+    }
+
+    /// Begins to read, and waits until there is a stream.
+    async fn read(&self) -> Reading {
+        let notifier = Arc::new(Notifier::new(self.client.clone()));
+        self.read_with(notifier).await
+    }
+
+    async fn read_with(&self, notifier: Arc<dyn UserNotifier>) -> Reading {
+        let intake = Intake::new(self.store.clone(), notifier);
+        let reader = InReader::new(self.client.clone(), intake, LIMITS);
+        let soft = CancellationToken::new();
+        let task = tokio::spawn(reader.run(soft.clone()));
+        eventually("there is a consumer", async || {
+            let stream = self.context.get_stream(IN_STREAM).await.ok()?;
+            stream.consumer_info(STORE_QUEUE).await.ok()
+        })
+        .await;
+        Reading { soft, task }
+    }
+
+    async fn write(&self, kind: &str, headers: &[(&str, &str)], payload: impl Into<Vec<u8>>) {
+        let app = &self.world.id;
+        self.write_to(&format!("chat.v1.in.{app}.{kind}"), headers, payload.into())
+            .await;
+    }
+
+    async fn write_to(&self, subject: &str, headers: &[(&str, &str)], payload: Vec<u8>) {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
+        let context = &self.context;
+        let published = context.publish_with_headers(subject.to_owned(), map, payload.into());
+        published.await.unwrap().await.unwrap();
+    }
+
+    async fn json(&self, kind: &str, body: &Value) {
+        let headers = [("Content-Type", "application/json; charset=utf-8")];
+        self.write(kind, &headers, body.to_string()).await;
+    }
+
+    async fn count(&self, stream: &str) -> u64 {
+        let mut stream = self.context.get_stream(stream).await.unwrap();
+        stream.info().await.unwrap().state.messages
+    }
+
+    /// Waits until everything that was written is taken or dead.
+    async fn drained(&self) {
+        eventually("the stream is empty", async || {
+            (self.count(IN_STREAM).await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until something was delivered so often in all, and is still there.
+    async fn tried(&self, times: u64) {
+        eventually("it is tried again", async || {
+            let stream = self.context.get_stream(IN_STREAM).await.unwrap();
+            let info = stream.consumer_info(STORE_QUEUE).await.unwrap();
+            (times <= info.delivered.consumer_sequence).then_some(())
+        })
+        .await;
+        assert_eq!(self.count(IN_STREAM).await, 1);
+    }
+
+    /// Two people whose booking is not there yet.
+    fn strangers(&self) -> Pair {
+        Pair {
+            consultant: self.world.caller(Role::Consultant),
+            patient: self.world.caller(Role::Patient),
+            booking: SubjectId::new(&Uuid::new_v4().to_string()).unwrap(),
+        }
+    }
+
+    /// The system messages in the conversation of a booking.
+    async fn texts(&self, pair: &Pair) -> Vec<String> {
+        let conversation = pair.open(&self.store).await.id;
+        let page = PageRequest::new(Direction::Newest { offset: 0 }, 10).unwrap();
+        let read = self.store.page(&pair.patient, conversation, page);
+        let (_, messages) = read.await.unwrap();
+        let text = |message: &chat_domain::Message| {
+            assert_eq!(message.content.kind(), MessageKind::System);
+            message.content.text().to_owned()
+        };
+        messages.iter().map(text).collect()
+    }
+}
+
+fn booking(pair: &Pair) -> Value {
+    json!({
+        "id": pair.booking.as_str(),
+        "consultantId": pair.consultant.user.id.as_str(),
+        "patientId": pair.patient.user.id.as_str(),
+    })
+}
+
+fn message(pair: &Pair, text: &str) -> Value {
+    json!({ "bookingId": pair.booking.as_str(), "content": text })
+}
+
+#[tokio::test]
+async fn everything_is_taken_in_protobuf_and_in_json() {
+    let desk = Desk::new().await;
+    let pair = desk.strangers();
+    let _reading = desk.read().await;
+    let user = v1::InUser {
+        id: pair.patient.user.id.as_str().to_uppercase(),
+        role: "patient".to_owned(),
+        name: Some("Pat".to_owned()),
+        ..v1::InUser::default()
+    };
+
+    desk.write("user", &[], user.encode_to_vec()).await;
+    let consultant = pair.consultant.user.id.as_str();
+    desk.json(
+        "user",
+        &json!({"id": consultant, "role": "consultant", "name": "Ada"}),
+    )
+    .await;
+    let mut planned = booking(&pair);
+    planned["startsAt"] = json!("2026-01-14T15:30:00.042+01:00");
+    desk.json("booking", &planned).await;
+    desk.drained().await;
+    let text = v1::InMessage {
+        booking_id: Some(pair.booking.as_str().to_owned()),
+        content: "Moved to Monday".to_owned(),
+        ..v1::InMessage::default()
+    };
+    desk.write("message", &[], text.encode_to_vec()).await;
+    desk.drained().await;
+
+    let id = &desk.world.id;
+    for (person, name) in [(&pair.patient, "Pat"), (&pair.consultant, "Ada")] {
+        let known = desk.pg.find_name(id, &person.user.id).await.unwrap();
+        assert_eq!(known.as_deref(), Some(name));
+    }
+    let booked = desk.pg.find_booking(id, &pair.booking).await.unwrap();
+    assert_eq!(
+        booked.unwrap().starts_at,
+        Some(Timestamp(1_768_401_000_042))
+    );
+    assert_eq!(desk.texts(&pair).await, ["Moved to Monday"]);
+    assert_eq!(desk.count(IN_DEAD_STREAM).await, 0);
+}
+
+#[tokio::test]
+async fn the_greatest_version_wins_however_they_come() {
+    let desk = Desk::new().await;
+    let _reading = desk.read().await;
+    let user = desk.world.caller(Role::Patient).user.id;
+    let named = |name: &str, version: i64| json!({"id": user.as_str(), "role": "patient", "name": name, "version": version});
+
+    for (name, version) in [("second", 2), ("third", 3), ("first", 1)] {
+        desk.json("user", &named(name, version)).await;
+        desk.drained().await;
+    }
+
+    let name = desk.pg.find_name(&desk.world.id, &user).await.unwrap();
+    assert_eq!(name.as_deref(), Some("third"));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_kept_with_its_reason_and_the_rest_goes_on() {
+    let desk = Desk::new().await;
+    let _reading = desk.read().await;
+    let user = desk.world.caller(Role::Patient).user.id;
+    let id = user.as_str();
+    let json = [
+        ("Content-Type", "application/json"),
+        ("Nats-Msg-Id", "mine"),
+    ];
+    let bad = [
+        ("user", r#"{"id": "42", "role": "patient"}"#),
+        ("user", r#"{"role": "patient"}"#),
+        ("user", "{"),
+        ("booking", "[]"),
+        ("unheard", "{}"),
+        ("message", r#"{"content": "nowhere"}"#),
+    ];
+    let wrong_role = format!(r#"{{"id": "{id}", "role": "doctor"}}"#);
+    let taken = format!(r#"{{"userId": "{id}", "event": "new_message", "data": 1}}"#);
+
+    for (kind, body) in bad {
+        desk.write(kind, &json[..1], body).await;
+    }
+    desk.write("user", &json, wrong_role.as_str()).await;
+    desk.write("notify", &json[..1], taken.as_str()).await;
+    desk.write("user", &[], [0xff; 9]).await;
+    desk.write_to("chat.v1.in.nowhere.user", &[], Vec::new())
+        .await;
+    desk.json("user", &json!({"id": id, "role": "patient", "name": "Pat"}))
+        .await;
+    desk.drained().await;
+
+    let name = desk.pg.find_name(&desk.world.id, &user).await.unwrap();
+    assert_eq!(name.as_deref(), Some("Pat"));
+    assert_eq!(desk.count(IN_DEAD_STREAM).await, 10);
+    let dead = desk.context.get_stream(IN_DEAD_STREAM).await.unwrap();
+    let letter = dead
+        .create_consumer(jetstream::consumer::pull::Config::default())
+        .await
+        .unwrap()
+        .messages()
+        .await
+        .unwrap()
+        .filter(|letter| {
+            let of_role = letter.as_ref().unwrap().payload == wrong_role;
+            std::future::ready(of_role)
+        })
+        .boxed()
+        .next()
+        .await;
+    let letter = letter.unwrap().unwrap();
+    let header = |name: &str| letter.headers.as_ref().unwrap().get(name).unwrap().as_str();
+    assert_eq!(letter.subject.as_str(), IN_DEAD);
+    assert_eq!(header("Chat-Reason"), "unknown role");
+    assert_eq!(
+        header("Chat-Subject"),
+        format!("chat.v1.in.{}.user", desk.world.id)
+    );
+    assert_eq!(header("Chat-Msg-Id"), "mine");
+    assert_eq!(header("Content-Type"), "application/json");
+}
+
+#[tokio::test]
+async fn a_message_waits_for_its_booking() {
+    let desk = Desk::new().await;
+    let pair = desk.strangers();
+    let _reading = desk.read().await;
+
+    desk.json("message", &message(&pair, "Moved to Monday"))
+        .await;
+    desk.tried(2).await;
+    desk.json("booking", &booking(&pair)).await;
+    desk.drained().await;
+
+    assert_eq!(desk.texts(&pair).await, ["Moved to Monday"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_written_twice_is_there_once() {
+    let desk = Desk::new().await;
+    let pair = desk.strangers();
+    let _reading = desk.read().await;
+    desk.json("booking", &booking(&pair)).await;
+    desk.drained().await;
+    let mut keyed = message(&pair, "with a key");
+    keyed["idempotencyKey"] = json!("k");
+    let headers = [("Content-Type", "application/json"), ("Nats-Msg-Id", "i")];
+
+    for _ in 0..2 {
+        desk.json("message", &keyed).await;
+        desk.drained().await;
+    }
+    for _ in 0..2 {
+        let body = message(&pair, "with an id").to_string();
+        desk.write("message", &headers, body).await;
+        desk.drained().await;
+        // As if the window of the stream were over.
+        desk.context.delete_stream(IN_STREAM).await.unwrap();
+        eventually("there is a stream again", async || {
+            let stream = desk.context.get_stream(IN_STREAM).await.ok()?;
+            stream.consumer_info(STORE_QUEUE).await.ok()
+        })
+        .await;
+    }
+
+    assert_eq!(desk.texts(&pair).await, ["with an id", "with a key"]);
+}
+
+/// Cannot tell anybody, for some times.
+struct Busy {
+    refusals: AtomicUsize,
+    told: Mutex<Vec<(UserId, String, String)>>,
+}
+
+impl UserNotifier for Busy {
+    fn notify<'a>(&'a self, _: &'a AppId, notification: &'a Notification) -> Answer<'a, ()> {
+        let refused = self
+            .refusals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        Box::pin(async move {
+            if refused.is_ok() {
+                return Err(ChatError::Unavailable {
+                    dependency: "a dependency",
+                    source: "a test".into(),
+                });
+            }
+            let (user, event, data) = (
+                notification.user(),
+                notification.event(),
+                notification.data(),
+            );
+            self.told
+                .lock()
+                .push((user.clone(), event.to_owned(), data.to_owned()));
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_now_is_taken_later_and_nothing_waits_for_it() {
+    let desk = Desk::new().await;
+    let busy = Arc::new(Busy {
+        refusals: AtomicUsize::new(2),
+        told: Mutex::default(),
+    });
+    let reading = desk.read_with(busy.clone()).await;
+    let user = desk.world.caller(Role::Patient).user.id;
+
+    desk.json(
+        "notify",
+        &json!({"userId": user.as_str(), "event": "moved", "data": {"to": 1}}),
+    )
+    .await;
+    desk.tried(2).await;
+    desk.json(
+        "user",
+        &json!({"id": user.as_str(), "role": "patient", "name": "Pat"}),
+    )
+    .await;
+    desk.drained().await;
+    reading.end().await;
+
+    let expected = (user.clone(), "moved".to_owned(), r#"{"to":1}"#.to_owned());
+    assert_eq!(*busy.told.lock(), [expected]);
+    let name = desk.pg.find_name(&desk.world.id, &user).await.unwrap();
+    assert_eq!(name.as_deref(), Some("Pat"));
+    assert_eq!(desk.count(IN_DEAD_STREAM).await, 0);
+}
+
+#[tokio::test]
+async fn an_event_goes_to_the_sockets_of_its_user() {
+    let desk = Desk::new().await;
+    let _reading = desk.read().await;
+    let user = desk.world.caller(Role::Patient).user.id;
+    let subject = subject::user(&desk.world.id, &user);
+    let mut sockets = desk.client.subscribe(subject).await.unwrap();
+
+    let event = v1::InNotify {
+        user_id: user.as_str().to_owned(),
+        event: "booking:moved".to_owned(),
+        data: r#"{ "to": "Monday" }"#.to_owned(),
+    };
+    desk.write("notify", &[], event.encode_to_vec()).await;
+
+    let heard = tokio::time::timeout(Duration::from_secs(20), sockets.next()).await;
+    let envelope = v1::Envelope::decode(heard.unwrap().unwrap().payload).unwrap();
+    assert_eq!(envelope.targets, [user.as_str()]);
+    let expected = v1::Notify {
+        event: "booking:moved".to_owned(),
+        data: r#"{"to":"Monday"}"#.to_owned(),
+    };
+    assert_eq!(envelope.body, Some(Body::Notify(expected)));
+}
+
+#[tokio::test]
+async fn a_store_that_ends_leaves_the_stream_to_the_next() {
+    let desk = Desk::new().await;
+    let user = desk.world.caller(Role::Patient).user.id;
+    desk.read().await.end().await;
+
+    desk.json(
+        "user",
+        &json!({"id": user.as_str(), "role": "patient", "name": "Pat"}),
+    )
+    .await;
+    assert_eq!(desk.count(IN_STREAM).await, 1);
+    let _next = desk.read().await;
+    desk.drained().await;
+
+    let name = desk.pg.find_name(&desk.world.id, &user).await.unwrap();
+    assert_eq!(name.as_deref(), Some("Pat"));
+}
