@@ -74,6 +74,9 @@ pub enum ChatError {
     /// A file URL that is no web address, or is too long.
     #[error("fileUrl is not valid")]
     InvalidFileUrl,
+    /// A message to its own sender.
+    #[error("Cannot send message to yourself")]
+    ToOneself,
     /// A page that is empty or too long.
     #[error("limit is out of range")]
     InvalidPage,
@@ -99,6 +102,15 @@ pub enum ChatError {
     /// The caller takes no part in the conversation.
     #[error("not a participant of this conversation")]
     NotParticipant,
+    /// The caller is neither the client nor the owner of the business that was booked.
+    #[error("Unauthorized")]
+    NotOfBooking,
+    /// Two users whose roles do not talk to each other.
+    #[error("Patients can only chat with doctors and vice versa")]
+    WrongRoles,
+    /// A doctor and a patient who have nothing to do with each other, or not any more.
+    #[error("Doctor and patient are not associated")]
+    NotAssociated,
     /// The caller's role or identity does not allow it.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -115,6 +127,12 @@ pub enum ChatError {
     /// There is no such user.
     #[error("User not found")]
     UserNotFound,
+    /// Of two who would be a pair, one is not in the directory.
+    #[error("One or both users not found")]
+    PeerNotFound,
+    /// There is no such business.
+    #[error("Business not found")]
+    BusinessNotFound,
 
     /// The same key was used for another content.
     #[error("clientMessageId was already used for another message")]
@@ -168,15 +186,22 @@ impl ChatError {
             | Self::ContentHasNul
             | Self::FileMissing
             | Self::InvalidFileUrl
+            | Self::ToOneself
             | Self::InvalidPage
             | Self::WindowNotOpen { .. }
             | Self::WindowExpired => ErrorKind::Invalid,
             Self::Unauthenticated => ErrorKind::Unauthenticated,
-            Self::NotParticipant | Self::Forbidden(_) => ErrorKind::Unauthorized,
+            Self::NotParticipant
+            | Self::NotOfBooking
+            | Self::WrongRoles
+            | Self::NotAssociated
+            | Self::Forbidden(_) => ErrorKind::Unauthorized,
             Self::ConversationNotFound
             | Self::BookingNotFound
             | Self::CallNotFound
-            | Self::UserNotFound => ErrorKind::NotFound,
+            | Self::UserNotFound
+            | Self::PeerNotFound
+            | Self::BusinessNotFound => ErrorKind::NotFound,
             Self::KeyReused | Self::Conflict(_) => ErrorKind::Conflict,
             Self::TooLarge(_) => ErrorKind::TooLarge,
             Self::RateLimited { .. } => ErrorKind::RateLimited,

@@ -23,6 +23,7 @@ pub mod nats;
 pub mod pg;
 pub mod ports;
 pub mod ports_calls;
+pub mod ports_directory;
 pub mod ports_in;
 pub mod ports_out;
 pub mod ports_presence;

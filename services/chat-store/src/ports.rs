@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chat_domain::{
-    AppId, Booking, Business, ChatError, ClientKey, Content, Conversation, ConversationId, Message,
-    MessageId, Participant, Receipt, Seq, SubjectId, Timestamp, User, UserId,
+    AppId, ChatError, ClientKey, Content, Conversation, ConversationId, Message, MessageId,
+    Participant, Receipt, Seq, SubjectId, Timestamp, UserId,
 };
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
+
+pub use crate::ports_directory::{Acquaintance, Directory, Relation};
 
 /// What a port answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ChatError>>;
@@ -180,72 +182,17 @@ pub struct Marked {
 }
 
 /// Everything durable but the journal.
-pub trait Store: Send + Sync {
-    /// Writes a user, unless a newer `version` is there.
-    fn put_user<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a User,
-        version: Option<i64>,
-    ) -> Answer<'a, ()>;
-
-    /// Writes a user that the directory does not know yet.
-    fn add_user<'a>(&'a self, app: &'a AppId, user: &'a User) -> Answer<'a, ()>;
-
-    /// Writes a booking, unless a newer `version` is there.
-    fn put_booking<'a>(
-        &'a self,
-        app: &'a AppId,
-        booking: &'a Booking,
-        version: Option<i64>,
-    ) -> Answer<'a, ()>;
-
-    /// Writes a business, unless a newer `version` is there.
-    fn put_business<'a>(
-        &'a self,
-        app: &'a AppId,
-        business: &'a Business,
-        version: Option<i64>,
-    ) -> Answer<'a, ()>;
-
-    /// Lets a doctor and a patient write to each other.
-    fn put_association<'a>(
-        &'a self,
-        app: &'a AppId,
-        doctor: &'a UserId,
-        patient: &'a UserId,
-        version: Option<i64>,
-    ) -> Answer<'a, ()>;
-
-    /// Returns the name of a user, if it is known.
-    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>>;
-
-    /// Returns at most `limit` contacts of each user, who share a conversation with it: pairs of user
-    /// and contact.
-    fn list_contacts<'a>(
-        &'a self,
-        app: &'a AppId,
-        users: &'a [&'a UserId],
-        limit: u32,
-    ) -> Answer<'a, Vec<(UserId, UserId)>>;
-
-    /// Returns those of `users` who share a conversation with `user`.
-    fn contacts_among<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a UserId,
-        users: &'a [UserId],
-    ) -> Answer<'a, Vec<UserId>>;
-
-    /// Returns a booking.
-    fn find_booking<'a>(&'a self, app: &'a AppId, id: &'a SubjectId)
-    -> Answer<'a, Option<Booking>>;
-
-    /// Returns a business.
-    fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>>;
-
+pub trait Store: Directory {
     /// Returns the conversation of this subject and these participants, made unless it was there.
     fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation>;
+
+    /// Returns the conversation of a booking, or of none, and two users, if it was made.
+    fn find_conversation_of<'a>(
+        &'a self,
+        app: &'a AppId,
+        booking: Option<&'a SubjectId>,
+        sides: [&'a UserId; 2],
+    ) -> Answer<'a, Option<Conversation>>;
 
     /// Returns a conversation of the app.
     fn find_conversation<'a>(
@@ -324,6 +271,23 @@ pub trait Store: Send + Sync {
         user: &'a UserId,
         ids: &'a [MessageId],
     ) -> Answer<'a, (Received, u64)>;
+
+    /// Marks at most `limit` messages that others sent to `user`, the newest first, as
+    /// [`Self::read`] does.
+    fn read_newest(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        limit: u32,
+    ) -> Answer<'_, (Received, u64)>;
+
+    /// Returns where messages are, of those that are in the user's own conversations.
+    fn locate_messages<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<(ConversationId, MessageId)>>;
 
     /// Marks messages as delivered to users who are known to take part, all in one transaction that
     /// does not wait for the disk; otherwise as [`Self::read`], in no order.

@@ -61,9 +61,20 @@ pub trait PresenceState: Send + Sync {
     fn was_pushed<'a>(&'a self, app: &'a AppId, call: CallId) -> Answer<'a, bool>;
 }
 
+/// What is told of a user, and to whom.
+#[derive(Debug, Clone)]
+pub struct Telling<'a> {
+    /// What happened.
+    pub about: &'a Attended,
+    /// The user's name, where the app's dialect shows it.
+    pub name: Option<Box<str>>,
+    /// Everybody who hears of it.
+    pub audience: Vec<UserId>,
+}
+
 /// Tells users' sockets about others. What it accepted may still be lost with the broker; what it
 /// refused is repeated.
 pub trait PresenceNotifier: Send + Sync {
     /// Tells each change to its audience.
-    fn tell<'a>(&'a self, told: &'a [(&'a Attended, Vec<UserId>)]) -> Answer<'a, ()>;
+    fn tell<'a>(&'a self, told: &'a [Telling<'a>]) -> Answer<'a, ()>;
 }

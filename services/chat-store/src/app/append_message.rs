@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use chat_domain::{ChatError, Content, Conversation, ConversationId, Message, SubjectId};
+use chat_domain::{
+    ChatError, Content, Conversation, ConversationId, Dialect, Message, Subject, SubjectId, UserId,
+};
 
 use service_kit::now;
 
@@ -16,7 +18,10 @@ pub enum Target {
     Conversation(ConversationId),
     /// To the conversation of this booking, made unless it was there.
     Booking(SubjectId),
-    /// Either of them, as a client spelled it: a conversation if there is one of that id.
+    /// To the conversation with this user, made unless it was there.
+    Peer(UserId),
+    /// As a client of the app's dialect spelled it: the other user where conversations are of pairs;
+    /// else a conversation if there is one of that id, or a booking.
     Either(String),
 }
 
@@ -57,7 +62,7 @@ impl App {
     /// # Errors
     ///
     /// Returns [`ChatError::ConversationNotFound`], [`ChatError::BookingNotFound`] and
-    /// [`ChatError::NotParticipant`]; the errors of the window when the app has one;
+    /// [`ChatError::NotParticipant`]; those of [`Self::open_pair`] and [`Self::open_booking`]; those of the window when the app has one;
     /// [`ChatError::TooLarge`] past [`Self::MAX_APPEND`]; and [`ChatError::Unavailable`] when too much
     /// is waiting or the outcome is unknown: the same append with the same keys is safe then.
     pub async fn append(
@@ -72,9 +77,60 @@ impl App {
             1..=Self::MAX_APPEND => {}
             _ => return Err(ChatError::TooLarge("the list of messages")),
         }
+        match caller.app.dialect {
+            Dialect::Consult => self.append_of_consult(caller, target, items, origin).await,
+            Dialect::Care | Dialect::Clinic | Dialect::Booking => {
+                let conversation = self.open_target(caller, target).await?;
+                self.write(caller, conversation.id, items, origin).await
+            }
+        }
+    }
+
+    /// Returns the conversation that a message goes to, if the directory lets the caller write there
+    /// now.
+    async fn open_target(
+        &self,
+        caller: &Caller,
+        target: Target,
+    ) -> Result<Conversation, ChatError> {
+        let dialect = caller.app.dialect;
+        match target {
+            Target::Peer(peer) => self.open_pair(caller, &peer).await,
+            Target::Booking(booking) => self.open_booking(caller, &booking).await,
+            Target::Conversation(id) => {
+                let conversation = self.conversation(caller, id).await?;
+                match (&conversation.subject, conversation.peer_of(&caller.user.id)) {
+                    (Subject::Booking(booking), _) => self.open_booking(caller, booking).await,
+                    (Subject::Pair, Some(peer)) => self.open_pair(caller, &peer.user).await,
+                    (Subject::Pair, None) => Err(ChatError::NotParticipant),
+                }
+            }
+            Target::Either(text) if dialect == Dialect::Booking => {
+                if let Ok(id) = ConversationId::parse(&text)
+                    && let Some(found) = self.store.find_conversation(&caller.app.id, id).await?
+                    && let Subject::Booking(booking) = &found.subject
+                {
+                    return self.open_booking(caller, booking).await;
+                }
+                self.open_booking(caller, &dialect.booking_id(&text)?).await
+            }
+            Target::Either(text) => self.open_pair(caller, &dialect.user_id(&text)?).await,
+        }
+    }
+
+    async fn append_of_consult(
+        &self,
+        caller: &Caller,
+        target: Target,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
         let booking = match target {
             Target::Conversation(id) => return self.append_to(caller, id, items, origin).await,
             Target::Booking(booking) => booking,
+            Target::Peer(_) => {
+                return Err(ChatError::Malformed("people of this app meet by booking"));
+            }
             Target::Either(text) => {
                 if let Ok(id) = ConversationId::parse(&text) {
                     // Nearly always it is one, so no query asks first.

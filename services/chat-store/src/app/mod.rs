@@ -12,8 +12,11 @@ mod intake;
 mod list_messages;
 mod open_conversation;
 mod open_session;
+mod pairs;
+mod people;
 pub mod presence;
 mod put_directory;
+mod read_messages;
 mod receive_messages;
 mod resume_session;
 mod sweep_outbox;
@@ -45,6 +48,7 @@ pub struct App {
     events: Arc<dyn Events>,
     batcher: batcher::Batcher,
     deliverer: deliver_messages::Deliverer,
+    people: people::People,
     calls: Calls,
     roster: Roster,
     apps: Arc<Apps>,
@@ -64,6 +68,11 @@ impl App {
         apps: Arc<Apps>,
         limits: BatchLimits,
     ) -> Self {
+        let people = people::People::new(Arc::clone(&store), &apps);
+        let journal = Arc::new(people::Introducing {
+            journal,
+            people: people.clone(),
+        });
         let batcher = batcher::Batcher::start(journal, Arc::clone(&events), limits);
         let deliverer = deliver_messages::Deliverer::start(Arc::clone(&store), Arc::clone(&events));
         Self {
@@ -71,6 +80,7 @@ impl App {
             events,
             batcher,
             deliverer,
+            people,
             calls,
             roster,
             apps,
@@ -110,9 +120,9 @@ impl App {
 
     /// Returns a conversation of the app, whoever asks.
     async fn existing(&self, app: &AppId, id: ConversationId) -> Result<Conversation, ChatError> {
-        self.store
-            .find_conversation(app, id)
-            .await?
-            .ok_or(ChatError::ConversationNotFound)
+        let found = self.store.find_conversation(app, id).await?;
+        let mut conversation = found.ok_or(ChatError::ConversationNotFound)?;
+        self.people.introduce([&mut conversation]).await;
+        Ok(conversation)
     }
 }

@@ -113,6 +113,22 @@ impl App {
         self.store.list_heads(app, conversations).await
     }
 
+    /// Returns the conversation of a booking and the caller, made unless it was there.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::BookingNotFound`]; [`ChatError::NotParticipant`] or
+    /// [`ChatError::NotOfBooking`] when the caller is neither of the two people of the booking, as the
+    /// directory has it now; and the window's errors when the app has one.
+    pub async fn open_booking(
+        &self,
+        caller: &Caller,
+        booking: &SubjectId,
+    ) -> Result<Conversation, ChatError> {
+        self.conversation_of_booking(&caller.app, booking, Some(&caller.user))
+            .await
+    }
+
     /// Returns the conversation that a booking has or gets.
     pub(super) async fn conversation_of_booking(
         &self,
@@ -158,21 +174,35 @@ impl App {
     ) -> Result<Conversation, ChatError> {
         if let Some(caller) = caller {
             if participants.iter().all(|side| side.user != caller.id) {
-                return Err(ChatError::NotParticipant);
+                return Err(match app.dialect {
+                    Dialect::Booking => ChatError::NotOfBooking,
+                    Dialect::Consult | Dialect::Care | Dialect::Clinic => ChatError::NotParticipant,
+                });
             }
             if let Some(limits) = &app.policy.time_window {
                 window::check(*limits, booking, now())?;
             }
             self.store.add_user(&app.id, caller).await?;
         }
-        self.store
-            .open_conversation(&NewConversation {
-                id: ConversationId(Uuid::now_v7()),
-                app: app.id.clone(),
-                booking: Some(booking.id.clone()),
-                participants,
-            })
-            .await
+        let new = NewConversation {
+            id: ConversationId(Uuid::now_v7()),
+            app: app.id.clone(),
+            booking: Some(booking.id.clone()),
+            participants,
+        };
+        let mut conversation = self.store.open_conversation(&new).await?;
+        self.people.introduce([&mut conversation]).await;
+        Ok(conversation)
+    }
+
+    /// Returns the two people of a booking as the directory has them now, the professional first.
+    pub(super) async fn sides_of_booking(
+        &self,
+        app: &AppConfig,
+        id: &SubjectId,
+    ) -> Result<[Participant; 2], ChatError> {
+        let booking = self.booking(app, id).await?;
+        self.participants(app, &booking).await
     }
 
     /// Returns the two people of a booking, the professional first.

@@ -74,6 +74,24 @@ impl App {
             .await
     }
 
+    /// Ends an association. What the two wrote stays theirs to read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Malformed`] for an unknown app.
+    pub async fn remove_association(
+        &self,
+        app: &AppId,
+        doctor: UserId,
+        patient: UserId,
+        version: Option<i64>,
+    ) -> Result<(), ChatError> {
+        self.app(app)?;
+        self.store
+            .remove_association(app, &doctor, &patient, version)
+            .await
+    }
+
     /// Writes a system message into a conversation, in the name of its professional side.
     ///
     /// # Errors
@@ -95,6 +113,8 @@ impl App {
                 self.conversation_of_booking(config, &booking, None).await?
             }
             Target::Either(text) => self.conversation_by_text(config, &text).await?,
+            // Of two users, the system is neither.
+            Target::Peer(_) => return Err(ChatError::ConversationNotFound),
         };
         let [professional, _] = &conversation.participants;
         let entry = Entry {

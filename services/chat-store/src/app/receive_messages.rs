@@ -3,7 +3,7 @@
 use chat_domain::{ChatError, ConversationId, MessageId, Receipt};
 
 use super::{App, Member};
-use crate::ports::{Committed, Event, Origin, Received};
+use crate::ports::{Origin, Received};
 
 impl App {
     /// Most messages in one receipt.
@@ -46,22 +46,7 @@ impl App {
     ) -> Result<Received, ChatError> {
         let conversation = self.conversation(member, conversation).await?;
         let (received, epoch) = self.store.read(conversation.id, member.user, ids).await?;
-        if received.ids.is_empty() {
-            return Ok(received);
-        }
-        let event = Event::received(
-            &conversation,
-            member.user,
-            Receipt::Read,
-            received.clone(),
-            origin,
-            epoch,
-        );
-        // A lost one is repaired when its reader next asks: the state itself is stored.
-        self.events.publish(Committed {
-            events: vec![event],
-            outbox: None,
-        });
+        self.tell_read(member, &conversation, received.clone(), (origin, epoch));
         Ok(received)
     }
 }

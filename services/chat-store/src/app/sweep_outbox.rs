@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chat_domain::{ChatError, Seq};
 
+use super::people::look_up;
 use crate::{
     metrics::Metric,
     ports::{Committed, Due, Event, Events, Origin, Outbox, Slice, Store},
@@ -47,9 +48,10 @@ async fn read(store: &dyn Store, due: &Due, epoch: u64) -> Result<Vec<Event>, Ch
     let mut events = Vec::new();
     for (app, id, first, last) in &due.ranges {
         // Whatever was deleted meanwhile needs no telling.
-        let Some(conversation) = store.find_conversation(app, *id).await? else {
+        let Some(mut conversation) = store.find_conversation(app, *id).await? else {
             continue;
         };
+        look_up(store, &mut conversation).await?;
         let conversation = Arc::new(conversation);
         let before = Slice::After(Seq(first.0.saturating_sub(1)));
         let count = u32::try_from(last.0.saturating_sub(first.0) + 1).unwrap_or(u32::MAX);

@@ -13,7 +13,7 @@ use axum::{
     routing::{post, put},
 };
 use chat_domain::{
-    Booking, Business, ClientKey, ConversationId, Role, SubjectId, Timestamp, User, UserId,
+    AppId, Booking, Business, ClientKey, ConversationId, Role, SubjectId, Timestamp, User, UserId,
 };
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -39,7 +39,10 @@ pub fn router(app: App, token: &Secret) -> Router {
         .route("/users/{id}", put(put_user))
         .route("/bookings/{id}", put(put_booking))
         .route("/businesses/{id}", put(put_business))
-        .route("/associations/{doctor}/{patient}", put(put_association))
+        .route(
+            "/associations/{doctor}/{patient}",
+            put(put_association).delete(remove_association),
+        )
         .route("/messages", post(post_message));
     finish(Router::new().nest("/internal/v1/apps/{app}", routes))
         .layer(middleware::from_fn_with_state(token, authenticate))
@@ -150,23 +153,58 @@ async fn put_association(
     Path((app, doctor, patient)): Path<(String, String, String)>,
     request: Request,
 ) -> Result<StatusCode, RestError> {
-    let app = find_app(&chat, &app)?;
-    let mut body = if request.headers().contains_key(CONTENT_TYPE) {
-        JsonBody::from_request(request, &()).await?.0
-    } else {
-        Fields::default()
-    };
-    let doctor = in_path(&mut body, "doctorId", user_id(&app, &doctor));
-    let patient = in_path(&mut body, "patientId", user_id(&app, &patient));
-    let version = body.optional_integer("version");
-    body.check()?;
-    let (Some(doctor), Some(patient)) = (doctor, patient) else {
-        return Err(body.rejected());
-    };
-
-    chat.put_association(&app.id, doctor, patient, version)
+    let pair = Associated::read(&chat, (&app, &doctor, &patient), request).await?;
+    chat.put_association(&pair.app, pair.doctor, pair.patient, pair.version)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE …/associations/{doctorId}/{patientId}`, with or without a body.
+async fn remove_association(
+    State(chat): State<App>,
+    Path((app, doctor, patient)): Path<(String, String, String)>,
+    request: Request,
+) -> Result<StatusCode, RestError> {
+    let pair = Associated::read(&chat, (&app, &doctor, &patient), request).await?;
+    chat.remove_association(&pair.app, pair.doctor, pair.patient, pair.version)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A doctor and a patient, and the version of what is said of them.
+struct Associated {
+    app: AppId,
+    doctor: UserId,
+    patient: UserId,
+    version: Option<i64>,
+}
+
+impl Associated {
+    async fn read(
+        chat: &App,
+        (app, doctor, patient): (&str, &str, &str),
+        request: Request,
+    ) -> Result<Self, RestError> {
+        let app = find_app(chat, app)?;
+        let mut body = if request.headers().contains_key(CONTENT_TYPE) {
+            JsonBody::from_request(request, &()).await?.0
+        } else {
+            Fields::default()
+        };
+        let doctor = in_path(&mut body, "doctorId", user_id(&app, doctor));
+        let patient = in_path(&mut body, "patientId", user_id(&app, patient));
+        let version = body.optional_integer("version");
+        body.check()?;
+        let (Some(doctor), Some(patient)) = (doctor, patient) else {
+            return Err(body.rejected());
+        };
+        Ok(Self {
+            app: app.id.clone(),
+            doctor,
+            patient,
+            version,
+        })
+    }
 }
 
 /// `POST …/messages` `{conversationId|bookingId, content, idempotencyKey?}`

@@ -8,6 +8,7 @@ mod inbound;
 mod intake;
 mod notifier;
 mod out;
+mod places;
 mod presence;
 mod publisher;
 mod resume;

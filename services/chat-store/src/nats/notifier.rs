@@ -21,7 +21,7 @@ use crate::{
     ports::Answer,
     ports_calls::{CallNotifier, Logged},
     ports_in::{Notification, UserNotifier},
-    ports_presence::{Attended, PresenceNotifier},
+    ports_presence::{PresenceNotifier, Telling},
 };
 
 /// Users told of presence before NATS has confirmed those before.
@@ -93,17 +93,20 @@ impl CallNotifier for Notifier {
 }
 
 impl PresenceNotifier for Notifier {
-    fn tell<'a>(&'a self, told: &'a [(&'a Attended, Vec<UserId>)]) -> Answer<'a, ()> {
+    fn tell<'a>(&'a self, told: &'a [Telling<'a>]) -> Answer<'a, ()> {
         Box::pin(async move {
             let all: Vec<_> = told
                 .iter()
-                .flat_map(|(about, audience)| audience.iter().map(move |user| (*about, user)))
+                .flat_map(|told| told.audience.iter().map(move |user| (told, user)))
                 .collect();
             // A part at a time, so that messages and calls pass between.
             for part in all.chunks(MAX_PART) {
-                let bodies = part.iter().map(|(about, user)| {
-                    let body = Body::PresenceChanged((&about.user, &about.change).into());
-                    (&about.app, *user, body)
+                let bodies = part.iter().map(|(told, user)| {
+                    let body = v1::PresenceChanged {
+                        name: told.name.as_deref().map(str::to_owned),
+                        ..(&told.about.user, &told.about.change).into()
+                    };
+                    (&told.about.app, *user, Body::PresenceChanged(body))
                 });
                 self.publish(bodies).await?;
             }

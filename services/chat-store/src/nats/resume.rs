@@ -59,7 +59,7 @@ pub(super) fn opened(opened: &Opened, epoch: u64) -> v1::OpenSessionReply {
     }
 }
 
-fn marked(marked: &Marked) -> v1::MessagesReceived {
+pub(super) fn marked(marked: &Marked) -> v1::MessagesReceived {
     let receipt = match marked.receipt {
         Receipt::Delivered => v1::ReceiptKind::Delivered,
         Receipt::Read => v1::ReceiptKind::Read,

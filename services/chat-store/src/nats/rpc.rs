@@ -12,7 +12,7 @@ use chat_domain::{
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
 
-use super::{calls, presence, resume};
+use super::{calls, places, presence, resume};
 use crate::{
     app::{App, Caller, Member, NewMessage, Stored, Target},
     ports::{Head, Key, Origin},
@@ -33,12 +33,13 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::OpenSession => reply(Ok(open_session(app, decode(payload)?).await?)),
         Rpc::ResumeSession => reply(Ok(resume::session(app, decode(payload)?).await?)),
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
-        Rpc::OpenConversation | Rpc::Read => return Err(ChatError::Malformed("dialect")),
+        Rpc::OpenConversation => reply(Ok(places::open(app, decode(payload)?).await?)),
         Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
         Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
         Rpc::Range => reply(Ok(range(app, decode(payload)?).await?)),
         Rpc::Sync => reply(Ok(sync(app, decode(payload)?).await?)),
         Rpc::Receive => reply(Ok(receive(app, decode(payload)?).await?)),
+        Rpc::Read => reply(Ok(places::read(app, decode(payload)?).await?)),
         Rpc::InitiateCall => reply(Ok(calls::initiate(calls, decode(payload)?).await?)),
         Rpc::AcceptCall => reply(Ok(calls::accept(calls, decode(payload)?).await?)),
         Rpc::RejectCall => reply(Ok(calls::reject(calls, decode(payload)?).await?)),

@@ -12,10 +12,11 @@ use crate::ports::{Head, NewConversation};
 
 /// Finds or makes. A race is decided by the constraint; who lost it finds what the winner made.
 pub(super) async fn open(pool: &PgPool, new: &NewConversation) -> Result<Conversation, PgError> {
-    if let Some(found) = find_by_subject(pool, new).await? {
+    let [first, second] = &new.participants;
+    let (booking, sides) = (new.booking.as_ref(), [&first.user, &second.user]);
+    if let Some(found) = find_of(pool, &new.app, booking, sides).await? {
         return Ok(found);
     }
-    let [first, second] = &new.participants;
     sqlx::query!(
         "WITH /* conversations.open */ made AS (
              INSERT INTO conversations (
@@ -37,27 +38,28 @@ pub(super) async fn open(pool: &PgPool, new: &NewConversation) -> Result<Convers
     )
     .execute(pool)
     .await?;
-    find_by_subject(pool, new)
+    find_of(pool, &new.app, booking, sides)
         .await?
         .ok_or_else(|| inconsistent("conversations")("made and not found"))
 }
 
-async fn find_by_subject(
+pub(super) async fn find_of(
     pool: &PgPool,
-    new: &NewConversation,
+    app: &AppId,
+    booking: Option<&SubjectId>,
+    [first, second]: [&UserId; 2],
 ) -> Result<Option<Conversation>, PgError> {
-    let [first, second] = &new.participants;
     sqlx::query_as!(
         Row,
-        "SELECT /* conversations.find_by_subject */
+        "SELECT /* conversations.find_of */
                 conversation_id, app_id, booking_id, first_id, first_role, second_id, second_role,
                 last_seq, last_at, created_at
          FROM conversations
          WHERE app_id = $1 AND booking_id = $2 AND first_id = $3 AND second_id = $4",
-        new.app.as_str(),
-        new.booking.as_ref().map_or("", SubjectId::as_str),
-        first.user.as_str(),
-        second.user.as_str(),
+        app.as_str(),
+        booking.map_or("", SubjectId::as_str),
+        first.as_str(),
+        second.as_str(),
     )
     .fetch_optional(pool)
     .await?

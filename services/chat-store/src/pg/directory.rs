@@ -113,7 +113,33 @@ pub(super) async fn put_association(
         "INSERT /* associations.put */ INTO associations AS a (app_id, doctor_id, patient_id, version)
          VALUES ($1, $2, $3, $4)
          ON CONFLICT ON CONSTRAINT associations_pkey DO UPDATE
-         SET version = coalesce(EXCLUDED.version, a.version), updated_at = now()
+         SET removed_at = NULL, version = coalesce(EXCLUDED.version, a.version), updated_at = now()
+         WHERE coalesce(EXCLUDED.version >= a.version, true)",
+        app.as_str(),
+        doctor.as_str(),
+        patient.as_str(),
+        version,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a row behind, so that an older version that comes later changes nothing.
+pub(super) async fn remove_association(
+    pool: &PgPool,
+    app: &AppId,
+    doctor: &UserId,
+    patient: &UserId,
+    version: Option<i64>,
+) -> Result<(), PgError> {
+    sqlx::query!(
+        "INSERT /* associations.remove */ INTO associations AS a (
+             app_id, doctor_id, patient_id, version, removed_at)
+         VALUES ($1, $2, $3, $4, now())
+         ON CONFLICT ON CONSTRAINT associations_pkey DO UPDATE
+         SET removed_at = EXCLUDED.removed_at,
+             version = coalesce(EXCLUDED.version, a.version), updated_at = now()
          WHERE coalesce(EXCLUDED.version >= a.version, true)",
         app.as_str(),
         doctor.as_str(),

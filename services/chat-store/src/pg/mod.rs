@@ -8,18 +8,20 @@ mod calls;
 mod contacts;
 mod conversations;
 mod directory;
+mod directory_port;
 mod error;
 mod journal;
 mod messages;
 mod outbox;
+mod people;
 mod receipts;
 mod resume;
 
 use std::time::Duration;
 
 use chat_domain::{
-    AppId, Booking, Business, ChatError, Conversation, ConversationId, Message, MessageId,
-    SubjectId, Timestamp, User, UserId,
+    AppId, ChatError, Conversation, ConversationId, Message, MessageId, SubjectId, Timestamp,
+    UserId,
 };
 use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
@@ -174,86 +176,17 @@ impl Outbox for Pg {
 }
 
 impl Store for Pg {
-    fn put_user<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a User,
-        version: Option<i64>,
-    ) -> Answer<'a, ()> {
-        answer(directory::put_user(&self.pool, app, user, version))
-    }
-
-    fn add_user<'a>(&'a self, app: &'a AppId, user: &'a User) -> Answer<'a, ()> {
-        answer(directory::add_user(&self.pool, app, user))
-    }
-
-    fn put_booking<'a>(
-        &'a self,
-        app: &'a AppId,
-        booking: &'a Booking,
-        version: Option<i64>,
-    ) -> Answer<'a, ()> {
-        answer(directory::put_booking(&self.pool, app, booking, version))
-    }
-
-    fn put_business<'a>(
-        &'a self,
-        app: &'a AppId,
-        business: &'a Business,
-        version: Option<i64>,
-    ) -> Answer<'a, ()> {
-        answer(directory::put_business(&self.pool, app, business, version))
-    }
-
-    fn put_association<'a>(
-        &'a self,
-        app: &'a AppId,
-        doctor: &'a UserId,
-        patient: &'a UserId,
-        version: Option<i64>,
-    ) -> Answer<'a, ()> {
-        let pool = &self.pool;
-        answer(directory::put_association(
-            pool, app, doctor, patient, version,
-        ))
-    }
-
-    fn find_name<'a>(&'a self, app: &'a AppId, user: &'a UserId) -> Answer<'a, Option<String>> {
-        answer(directory::find_name(&self.pool, app, user))
-    }
-
-    fn list_contacts<'a>(
-        &'a self,
-        app: &'a AppId,
-        users: &'a [&'a UserId],
-        limit: u32,
-    ) -> Answer<'a, Vec<(UserId, UserId)>> {
-        answer(contacts::list(&self.pool, app, users, limit))
-    }
-
-    fn contacts_among<'a>(
-        &'a self,
-        app: &'a AppId,
-        user: &'a UserId,
-        users: &'a [UserId],
-    ) -> Answer<'a, Vec<UserId>> {
-        answer(contacts::among(&self.pool, app, user, users))
-    }
-
-    fn find_booking<'a>(
-        &'a self,
-        app: &'a AppId,
-        id: &'a SubjectId,
-    ) -> Answer<'a, Option<Booking>> {
-        answer(directory::find_booking(&self.pool, app, id))
-    }
-
-    fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>> {
-        answer(directory::find_business(&self.pool, app, id))
-    }
-
     fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation> {
         answer(conversations::open(&self.pool, new))
+    }
+
+    fn find_conversation_of<'a>(
+        &'a self,
+        app: &'a AppId,
+        booking: Option<&'a SubjectId>,
+        sides: [&'a UserId; 2],
+    ) -> Answer<'a, Option<Conversation>> {
+        answer(conversations::find_of(&self.pool, app, booking, sides))
     }
 
     fn find_conversation<'a>(
@@ -350,6 +283,24 @@ impl Store for Pg {
         ids: &'a [MessageId],
     ) -> Answer<'a, (Received, u64)> {
         answer(receipts::read(&self.pool, conversation, user, ids))
+    }
+
+    fn read_newest(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        limit: u32,
+    ) -> Answer<'_, (Received, u64)> {
+        answer(receipts::read_newest(&self.pool, conversation, user, limit))
+    }
+
+    fn locate_messages<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        ids: &'a [MessageId],
+    ) -> Answer<'a, Vec<(ConversationId, MessageId)>> {
+        answer(receipts::locate(&self.pool, app, user, ids))
     }
 
     fn deliver<'a>(&'a self, deliveries: &'a [Delivery]) -> Answer<'a, (Received, u64)> {

@@ -1,6 +1,6 @@
 //! Marks messages as read and as delivered, by the functions that their migration explains.
 
-use chat_domain::{ConversationId, MessageId, Timestamp, UserId};
+use chat_domain::{AppId, ConversationId, MessageId, Timestamp, UserId};
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
 
@@ -30,6 +30,63 @@ pub(super) async fn read(
     .fetch_one(pool)
     .await?
     .try_into()
+}
+
+pub(super) async fn read_newest(
+    pool: &PgPool,
+    conversation: ConversationId,
+    user: UserId,
+    limit: u32,
+) -> Result<(Received, u64), PgError> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT /* messages.read_newest */
+                  message_ids AS "message_ids!", marked_at AS "marked_at!", epoch AS "epoch!"
+           FROM read_newest_messages($1, $2, $3)"#,
+        conversation.0,
+        user.as_str(),
+        i64::from(limit),
+    )
+    .fetch_one(pool)
+    .await?
+    .try_into()
+}
+
+/// An id tells the time of its message, so each opens one partition.
+pub(super) async fn locate(
+    pool: &PgPool,
+    app: &AppId,
+    user: &UserId,
+    ids: &[MessageId],
+) -> Result<Vec<(ConversationId, MessageId)>, PgError> {
+    let raw: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let times: Vec<OffsetDateTime> = ids.iter().copied().map(time).collect();
+    let rows = sqlx::query!(
+        r#"SELECT /* messages.locate */ m.conversation_id, m.message_id
+           FROM unnest($3::uuid[], $4::timestamptz[]) AS t (id, at)
+           CROSS JOIN LATERAL (
+               SELECT conversation_id, message_id
+               FROM messages
+               WHERE message_id = t.id AND created_at = t.at
+               LIMIT 1) AS m
+           JOIN participants p ON p.conversation_id = m.conversation_id
+           WHERE p.app_id = $1 AND p.user_id = $2"#,
+        app.as_str(),
+        user.as_str(),
+        &raw,
+        &times,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                ConversationId(row.conversation_id),
+                MessageId(row.message_id),
+            )
+        })
+        .collect())
 }
 
 pub(super) async fn deliver(

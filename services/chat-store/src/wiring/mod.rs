@@ -57,7 +57,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         store.clone(),
         Arc::clone(&apps),
     );
-    let roster = Roster::new(Arc::new(state.clone()), store.clone());
+    let roster = Roster::new(Arc::new(state.clone()), store.clone(), Arc::clone(&apps));
     let app = App::new(
         store.clone(),
         store,
@@ -79,7 +79,11 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
 
-    let routes = http::router(app.clone(), Verifier::new(apps), config.ice.servers());
+    let routes = http::router(
+        app.clone(),
+        Verifier::new(Arc::clone(&apps)),
+        config.ice.servers(),
+    );
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
     let routes = http::internal_router(app.clone(), &config.service_token);
     lifecycle.spawn(
@@ -102,6 +106,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
             out,
             events: publisher,
             app,
+            apps,
             redis: health.dependency("redis"),
         },
     );

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::{AppId, ChatError};
-use service_kit::{DependencyHealth, Lifecycle};
+use service_kit::{DependencyHealth, Lifecycle, apps::Apps};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -40,6 +40,7 @@ pub(super) struct Parts {
     pub(super) out: OutPublisher,
     pub(super) events: Arc<dyn Events>,
     pub(super) app: App,
+    pub(super) apps: Arc<Apps>,
     pub(super) redis: DependencyHealth,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn start(lifecycle: &Lifecycle, parts: Parts) {
         out,
         events,
         app,
+        apps,
         redis,
     } = parts;
     let soft = lifecycle.soft();
@@ -66,7 +68,7 @@ pub(super) fn start(lifecycle: &Lifecycle, parts: Parts) {
     lifecycle.spawn("call reconciler", reconciling);
 
     let (shared, pg, notifier) = (Arc::new(state.clone()), Arc::new(pg), Arc::new(notifier));
-    let announcer = Announcer::new(pg.clone(), notifier.clone(), shared.clone());
+    let announcer = Announcer::new(pg.clone(), notifier.clone(), shared.clone(), apps);
     let follow_up = FollowUp::new(shared.clone(), pg.clone(), shared.clone());
     let recorder = Recorder::new(shared, pg, notifier, follow_up, app);
     let consumer: Arc<str> = Uuid::new_v4().to_string().into();

@@ -71,7 +71,7 @@ impl Phones {
         let state = Arc::new(state);
         let apps = world.apps.clone();
         let calls = Calls::new(state.clone(), pg.clone(), pg.clone(), apps);
-        let roster = Roster::new(state.clone(), pg.clone());
+        let roster = Roster::new(state.clone(), pg.clone(), world.apps.clone());
         let store = world.store_with(&pg, Ear::deaf(), calls, roster);
         let (pair, conversation) = world.talk(&store).await;
         Self {
@@ -100,7 +100,12 @@ impl Phones {
     /// What a store does with the log of presence.
     pub(crate) fn announcer(&self) -> Announcer {
         let notifier = Notifier::new(self.asked.client.clone());
-        Announcer::new(self.pg.clone(), Arc::new(notifier), self.state.clone())
+        Announcer::new(
+            self.pg.clone(),
+            Arc::new(notifier),
+            self.state.clone(),
+            self.world.apps.clone(),
+        )
     }
 
     /// What a gateway hears for one of the two.

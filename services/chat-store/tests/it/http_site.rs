@@ -90,7 +90,7 @@ impl Site {
             Arc::new(pg.clone()),
             Arc::new(NatsIsDown),
             private_calls(&Arc::new(pg.clone()), &apps),
-            Roster::new(presence, Arc::new(pg.clone())),
+            Roster::new(presence, Arc::new(pg.clone()), Arc::clone(&apps)),
             Arc::clone(&apps),
             BatchLimits::default(),
         );

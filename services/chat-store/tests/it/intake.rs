@@ -24,7 +24,7 @@ use chat_store::{
     app::{App, Intake},
     nats::{InLimits, InReader, Notifier},
     pg::Pg,
-    ports::{Answer, Store as _},
+    ports::{Answer, Directory as _},
     ports_in::{Notification, UserNotifier},
 };
 use futures_util::StreamExt as _;

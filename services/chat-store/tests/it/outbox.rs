@@ -36,7 +36,10 @@ async fn telling_store(world: &World, client: Client) -> (App, Pg, Arc<Publisher
     let (publisher, work) = Publisher::new(client, Arc::new(pg.clone()), 64);
     tokio::spawn(work);
     let (store, publisher) = (Arc::new(pg.clone()), Arc::new(publisher));
-    let (calls, roster) = (private_calls(&store, &world.apps), no_roster(&store));
+    let (calls, roster) = (
+        private_calls(&store, &world.apps),
+        no_roster(&store, &world.apps),
+    );
     let app = App::new(
         store.clone(),
         store,

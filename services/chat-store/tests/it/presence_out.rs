@@ -11,7 +11,7 @@ use chat_domain::{
 use chat_proto::subject::OUT_STREAM;
 use chat_store::{
     nats::{OutLimits, OutPublisher},
-    ports::{Sink as _, Store as _},
+    ports::{Directory as _, Sink as _},
     ports_out::{OutEvent, Outgoing as _},
     redis::RedisState,
 };

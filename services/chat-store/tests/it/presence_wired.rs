@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use chat_domain::{ErrorKind, Presence, Status, Timestamp, UserId};
 use chat_proto::{WireId as _, subject::Rpc, v1, v1::envelope::Body};
-use chat_store::{app::presence::sweep, ports::Store as _};
+use chat_store::{
+    app::presence::sweep,
+    ports::{Directory as _, Relation},
+};
 use futures_util::FutureExt as _;
 use tokio_util::sync::DropGuard;
 
@@ -176,6 +179,8 @@ async fn a_consultant_with_very_many_patients_is_announced_to_all_of_them_once()
     assert_eq!(last.change().await, (consultant.clone(), AVAILABLE));
     last.assert_silent();
     let (app, users) = (&phones.world.id, [consultant]);
-    let contacts = phones.pg.list_contacts(app, &users, 10_000);
+    let contacts = phones
+        .pg
+        .list_contacts(app, Relation::Conversation, &users, 10_000);
     assert_eq!(contacts.await.unwrap().len(), 5_001);
 }

@@ -10,11 +10,14 @@ use std::{
 };
 
 use chat_domain::{
-    AppId, Booking, Content, Conversation, ConversationId, Message, MessageKind, Role, SubjectId,
-    User, UserId,
+    AppId, Booking, Business, Content, Conversation, ConversationId, Message, MessageKind, Role,
+    SubjectId, User, UserId,
 };
 use chat_store::{
-    app::{App, BatchLimits, Caller, NewMessage, Stored, Target, calls::Calls, presence::Roster},
+    app::{
+        App, Appended, BatchLimits, Caller, NewMessage, Stored, Target, calls::Calls,
+        presence::Roster,
+    },
     pg::{MIGRATOR, Pg},
     ports::{Committed, Event, Events, Key, Origin},
 };
@@ -39,6 +42,11 @@ impl World {
 
     /// `policy` goes into the app's section of the apps file.
     pub(crate) async fn with_policy(policy: &str) -> Self {
+        Self::speaking("consult", policy).await
+    }
+
+    /// One whose app has another dialect.
+    pub(crate) async fn speaking(dialect: &str, policy: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         for migration in MIGRATOR.iter() {
             migration.checksum.hash(&mut hasher);
@@ -56,7 +64,7 @@ impl World {
         // No other test's, so that nobody else's events arrive.
         let name = format!("app-{}", Uuid::new_v4());
         let apps = format!(
-            "[apps.{name}]\ndialect = \"consult\"\n{policy}\n\
+            "[apps.{name}]\ndialect = \"{dialect}\"\n{policy}\n\
              [[apps.{name}.keys]]\nalgorithm = \"HS256\"\nsecret = \"{}\"\n",
             "s".repeat(32)
         );
@@ -87,7 +95,7 @@ impl World {
     pub(crate) async fn store(&self, events: Arc<dyn Events>) -> App {
         let pg = Arc::new(self.pg().await);
         let calls = private_calls(&pg, &self.apps);
-        self.store_with(&pg, events, calls, no_roster(&pg))
+        self.store_with(&pg, events, calls, no_roster(&pg, &self.apps))
     }
 
     /// A store that tells `events` and has these calls and this presence.
@@ -114,6 +122,59 @@ impl World {
                 avatar_url: None,
             },
         }
+    }
+
+    /// Somebody whom the directory knows, under a name and an e-mail of its own.
+    pub(crate) async fn user(&self, store: &App, id: &str, role: Role) -> Caller {
+        let mut caller = self.caller(role);
+        caller.user = User {
+            id: UserId::new(id).unwrap(),
+            name: Some(format!("Name of {id}")),
+            email: Some(format!("{id}@example.org")),
+            ..caller.user
+        };
+        let user = caller.user.clone();
+        store.put_user(&self.id, user, None).await.unwrap();
+        caller
+    }
+
+    /// A doctor and a patient who may write to each other.
+    pub(crate) async fn associated(&self, store: &App, doctor: &str, patient: &str) -> [Caller; 2] {
+        let doctor = self.user(store, doctor, Role::Doctor).await;
+        let patient = self.user(store, patient, Role::Patient).await;
+        let (of, with) = (doctor.user.id.clone(), patient.user.id.clone());
+        store
+            .put_association(&self.id, of, with, None)
+            .await
+            .unwrap();
+        [doctor, patient]
+    }
+
+    /// A business with its owner, a client, and a booking of the two: `shop`, `owner`, `client`, `b-1`.
+    pub(crate) async fn booked(&self, store: &App) -> [Caller; 2] {
+        let owner = self.user(store, "owner", Role::Business).await;
+        let client = self.user(store, "client", Role::Client).await;
+        self.assign(store, "owner").await;
+        let booking = Booking {
+            id: SubjectId::new("b-1").unwrap(),
+            professional: UserId::new("shop").unwrap(),
+            client: client.user.id.clone(),
+            starts_at: None,
+            ends_at: None,
+            status: None,
+        };
+        store.put_booking(&self.id, booking, None).await.unwrap();
+        [owner, client]
+    }
+
+    /// Gives the business to somebody.
+    pub(crate) async fn assign(&self, store: &App, owner: &str) {
+        let business = Business {
+            id: UserId::new("shop").unwrap(),
+            owner: UserId::new(owner).unwrap(),
+            name: "Shop".to_owned(),
+        };
+        store.put_business(&self.id, business, None).await.unwrap();
     }
 
     /// Two people with a booking.
@@ -145,8 +206,8 @@ pub(crate) fn private_calls(pg: &Arc<Pg>, apps: &Arc<Apps>) -> Calls {
 }
 
 /// Presence that nobody knows.
-pub(crate) fn no_roster(pg: &Arc<Pg>) -> Roster {
-    Roster::new(Arc::new(Nowhere), pg.clone())
+pub(crate) fn no_roster(pg: &Arc<Pg>, apps: &Arc<Apps>) -> Roster {
+    Roster::new(Arc::new(Nowhere), pg.clone(), Arc::clone(apps))
 }
 
 pub(crate) struct Pair {
@@ -210,6 +271,19 @@ pub(crate) async fn send(
         .append(caller, target, vec![message], Origin::default())
         .await?;
     appended.results.into_iter().next().unwrap()
+}
+
+/// Sends one message to what a client calls its target.
+pub(crate) async fn send_to(
+    store: &App,
+    caller: &Caller,
+    target: &str,
+    text: &str,
+) -> Result<Appended, chat_domain::ChatError> {
+    let target = Target::Either(target.to_owned());
+    store
+        .append(caller, target, vec![new(text)], Origin::default())
+        .await
 }
 
 /// Sends numbered messages in batches and returns them.

@@ -1,18 +1,19 @@
-//! Tells changes of presence: to people who share a conversation with the user, to the user's other
-//! devices, and to other services.
+//! Tells changes of presence: to the user's contacts, to its other devices, and to other services.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use chat_domain::{AppId, ChatError, UserId};
+use chat_domain::{AppId, ChatError, Dialect, UserId};
+use service_kit::apps::Apps;
 
+use super::{super::people::People, relation_of};
 use crate::{
     metrics::Metric,
     ports::{Answer, Sink, Store},
     ports_out::{OutEvent, Outgoing},
-    ports_presence::{Attended, PresenceNotifier},
+    ports_presence::{Attended, PresenceNotifier, Telling},
 };
 
 /// The most contacts of one user who are told; the others see the change when they ask.
@@ -26,6 +27,8 @@ pub struct Announcer {
     store: Arc<dyn Store>,
     notifier: Arc<dyn PresenceNotifier>,
     outgoing: Arc<dyn Outgoing>,
+    apps: Arc<Apps>,
+    people: People,
 }
 
 impl Announcer {
@@ -35,11 +38,14 @@ impl Announcer {
         store: Arc<dyn Store>,
         notifier: Arc<dyn PresenceNotifier>,
         outgoing: Arc<dyn Outgoing>,
+        apps: Arc<Apps>,
     ) -> Self {
         Self {
+            people: People::new(Arc::clone(&store), &apps),
             store,
             notifier,
             outgoing,
+            apps,
         }
     }
 
@@ -50,7 +56,18 @@ impl Announcer {
         }
         for (app, changes) in by_app {
             let audiences = self.audiences(app, &changes).await?;
-            let told: Vec<_> = changes.into_iter().zip(audiences).collect();
+            let mut told = Vec::with_capacity(changes.len());
+            for (about, audience) in changes.into_iter().zip(audiences) {
+                let name = match self.dialect_of(app) {
+                    Some(Dialect::Clinic) => self.people.name_of(app, &about.user).await,
+                    _ => None,
+                };
+                told.push(Telling {
+                    about,
+                    name,
+                    audience,
+                });
+            }
             self.notifier.tell(&told).await?;
         }
         let event = |it: &Attended| OutEvent::presence_changed(&it.app, &it.user, &it.change);
@@ -58,6 +75,10 @@ impl Announcer {
         self.outgoing.put(&events).await?;
         Metric::PresenceChanges.add(batch.len());
         Ok(())
+    }
+
+    fn dialect_of(&self, app: &AppId) -> Option<Dialect> {
+        self.apps.get(app).map(|app| app.dialect)
     }
 
     /// Returns who is told of each change.
@@ -70,13 +91,20 @@ impl Announcer {
         users.sort_unstable();
         users.dedup();
         let mut contacts: HashMap<UserId, Vec<UserId>> = HashMap::new();
-        for (user, contact) in self.store.list_contacts(app, &users, MAX_CONTACTS).await? {
+        let relation = relation_of(&self.apps, app);
+        for (user, contact) in self
+            .store
+            .list_contacts(app, relation, &users, MAX_CONTACTS)
+            .await?
+        {
             contacts.entry(user).or_default().push(contact);
         }
         let audience = |it: &&Attended| {
             let mut audience = contacts.get(&it.user).cloned().unwrap_or_default();
-            // Who has other devices was there before and is there still.
-            if it.change.was.is_online() && it.change.now.is_online() {
+            // Who has other devices was there before and is there still. In a clinic a user hears of
+            // itself in any case.
+            let is_clinic = self.dialect_of(app) == Some(Dialect::Clinic);
+            if (it.change.was.is_online() || is_clinic) && it.change.now.is_online() {
                 audience.push(it.user.clone());
             }
             audience

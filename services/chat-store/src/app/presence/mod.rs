@@ -1,4 +1,4 @@
-//! Who is there, for those who may know: people who share a conversation.
+//! Who is there, for those who may know: contacts, in the sense of the app's dialect.
 //!
 //! The shared state decides ([`PresenceState`]); what follows from a change comes out of its log
 //! ([`Announcer`]). Nothing waits for any of it.
@@ -7,12 +7,16 @@ mod announce;
 
 use std::{collections::HashMap, sync::Arc};
 
-use chat_domain::{AppId, ChatError, ErrorKind, Presence, Status, UserId, call::DeviceId};
+use chat_domain::{AppId, ChatError, Dialect, ErrorKind, Presence, Status, UserId, call::DeviceId};
+use service_kit::apps::Apps;
 
 pub use announce::Announcer;
 
 use super::Member;
-use crate::{ports::Store, ports_presence::PresenceState};
+use crate::{
+    ports::{Relation, Store},
+    ports_presence::PresenceState,
+};
 
 /// Users looked at in one round.
 const ROUND: usize = 128;
@@ -22,6 +26,7 @@ const ROUND: usize = 128;
 pub struct Roster {
     state: Arc<dyn PresenceState>,
     store: Arc<dyn Store>,
+    apps: Arc<Apps>,
 }
 
 impl Roster {
@@ -30,8 +35,8 @@ impl Roster {
 
     /// Puts the use cases on their ports.
     #[must_use]
-    pub fn new(state: Arc<dyn PresenceState>, store: Arc<dyn Store>) -> Self {
-        Self { state, store }
+    pub fn new(state: Arc<dyn PresenceState>, store: Arc<dyn Store>, apps: Arc<Apps>) -> Self {
+        Self { state, store, apps }
     }
 
     /// Notes that a device is connected; `again` if that was announced before.
@@ -67,8 +72,8 @@ impl Roster {
         self.state.choose(member.app, member.user, status).await
     }
 
-    /// Returns what the member may see of each user, in order. Whoever shares no conversation with
-    /// the member is offline, and so is everybody while the state is away.
+    /// Returns what the member may see of each user, in order. Whoever is no contact of the
+    /// member is offline, and so is everybody while the state is away.
     ///
     /// # Errors
     ///
@@ -83,7 +88,11 @@ impl Roster {
             return Err(ChatError::TooLarge("the list of users"));
         }
         let Member { app, user } = member;
-        let mut visible = self.store.contacts_among(app, user, users).await?;
+        let relation = relation_of(&self.apps, app);
+        let mut visible = self
+            .store
+            .contacts_among(app, relation, user, users)
+            .await?;
         if users.contains(user) {
             visible.push(user.clone());
         }
@@ -94,6 +103,15 @@ impl Roster {
         let told: HashMap<_, _> = visible.iter().zip(told).collect();
         let seen = users.iter().map(|user| told.get(user).copied());
         Ok(seen.map(Option::unwrap_or_default).collect())
+    }
+}
+
+/// Says what makes people of an app contacts.
+fn relation_of(apps: &Apps, app: &AppId) -> Relation {
+    match apps.get(app).map(|app| app.dialect) {
+        Some(Dialect::Care) => Relation::Association,
+        Some(Dialect::Clinic) => Relation::Exchange,
+        Some(Dialect::Consult | Dialect::Booking) | None => Relation::Conversation,
     }
 }
 
