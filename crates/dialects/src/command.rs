@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chat_domain::{
-    Attachment, ClientKey, ConversationId, MessageId, MessageKind, Seq, UserId,
+    Attachment, ClientKey, ConversationId, MessageId, MessageKind, Place, Seq, Status, UserId,
     call::{CallId, CallKind, Signal},
 };
 
@@ -13,10 +13,12 @@ use chat_domain::{
 /// were rejected. It never prints a message or a token.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Enter a conversation's room, for its typing and read events.
+    /// Say who one is, as the token does. Answered, and nothing else.
+    Introduce,
+    /// Enter a conversation's room.
     Join {
         /// The room.
-        conversation: ConversationId,
+        place: Place,
     },
     /// Leave a room.
     Leave {
@@ -28,21 +30,18 @@ pub enum Command {
     /// Typing started or stopped.
     Typing {
         /// Where.
-        conversation: ConversationId,
+        place: Place,
         /// False for a stop.
         active: bool,
     },
     /// Mark messages of others as read.
-    MarkRead {
-        /// The conversation they are in.
-        conversation: ConversationId,
-        /// 1 to 500 ids, as they came: possibly foreign, unknown or repeated.
-        ids: Vec<MessageId>,
-    },
+    MarkRead(MarkRead),
+    /// Choose what others see of oneself.
+    SetStatus(Status),
     /// Ask for what was missed.
     Sync {
         /// The last place seen, for each of 1 to 100 conversations.
-        since: Vec<(ConversationId, Seq)>,
+        since: Vec<(Place, Seq)>,
     },
     /// Do something about a call.
     Call(CallCommand),
@@ -54,7 +53,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The most messages that one [`Command::MarkRead`] names.
+    /// The most messages that one [`MarkRead`] names.
     pub const MAX_READ_IDS: usize = 500;
     /// The most conversations that one [`Command::Sync`] names.
     pub const MAX_SYNCED: usize = 100;
@@ -63,19 +62,44 @@ impl Command {
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Join { conversation } => write!(f, "Join({conversation})"),
+            Self::Introduce => f.write_str("Introduce"),
+            Self::Join { place } => write!(f, "Join({place:?})"),
             Self::Leave { conversation } => write!(f, "Leave({conversation})"),
             Self::Send(send) => send.fmt(f),
-            Self::Typing {
-                conversation,
-                active,
-            } => write!(f, "Typing({conversation}, active: {active})"),
-            Self::MarkRead { conversation, ids } => {
-                write!(f, "MarkRead({conversation}, n_ids: {})", ids.len())
-            }
+            Self::Typing { place, active } => write!(f, "Typing({place:?}, active: {active})"),
+            Self::MarkRead(read) => read.fmt(f),
+            Self::SetStatus(status) => f.debug_tuple("SetStatus").field(status).finish(),
             Self::Sync { since } => f.debug_tuple("Sync").field(since).finish(),
             Self::Call(call) => call.fmt(f),
             Self::RefreshToken { .. } => f.write_str("RefreshToken([redacted])"),
+        }
+    }
+}
+
+/// Which messages a client has read.
+#[derive(Clone, PartialEq, Eq)]
+pub enum MarkRead {
+    /// These, all of one conversation.
+    In {
+        /// The conversation they are in.
+        conversation: ConversationId,
+        /// 1 to 500 ids, as they came: possibly foreign, unknown or repeated.
+        ids: Vec<MessageId>,
+    },
+    /// Everything that another user wrote to the caller.
+    From(UserId),
+    /// These, wherever they are: at most 500, possibly foreign, unknown or repeated.
+    Messages(Vec<MessageId>),
+}
+
+impl fmt::Debug for MarkRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::In { conversation, ids } => {
+                write!(f, "MarkRead({conversation}, n_ids: {})", ids.len())
+            }
+            Self::From(peer) => write!(f, "MarkRead({peer})"),
+            Self::Messages(ids) => write!(f, "MarkRead(n_ids: {})", ids.len()),
         }
     }
 }

@@ -17,11 +17,7 @@ pub struct ServerEvent {
 impl ServerEvent {
     pub(crate) fn new(name: &'static str, data: &impl Serialize) -> Self {
         debug_assert!(is_taken(name), "{name} is missing in `names`");
-        #[expect(
-            clippy::expect_used,
-            reason = "our bodies are structs of text, numbers and lists: they always serialise"
-        )]
-        let json = serde_json::to_string(data).expect("a body serialises");
+        let json = json(data);
         Self { name, json }
     }
 
@@ -30,6 +26,15 @@ impl ServerEvent {
     pub fn to_ack(&self) -> String {
         format!(r#"{{"event":"{}","data":{}}}"#, self.name, self.json)
     }
+}
+
+/// Returns the JSON of a body of ours.
+pub(crate) fn json(body: &impl Serialize) -> String {
+    #[expect(
+        clippy::expect_used,
+        reason = "our bodies are structs of text, numbers and lists: they always serialise"
+    )]
+    serde_json::to_string(body).expect("a body serialises")
 }
 
 /// Why a client's event was not taken.

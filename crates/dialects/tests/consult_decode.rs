@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use chat_domain::{
-    ClientKey, ConversationId, ErrorKind, MessageId, MessageKind, Role, Seq, User, UserId,
+    ClientKey, ConversationId, ErrorKind, MessageId, MessageKind, Place, Role, Seq, User, UserId,
 };
-use dialects::{Command, Rejection, Send, consult};
+use dialects::{Command, MarkRead, Rejection, Send, consult};
 use proptest::prelude::*;
 use serde_json::{
     Value, json,
@@ -58,27 +58,23 @@ fn the_protocols_events_are_taken() {
     let conversation = conversation();
     let join = json!({"conversationId": CONVERSATION, "userId": PATIENT, "userType": "patient"});
     let send = json!({"conversationId": CONVERSATION, "content": "hi", "senderType": "patient"});
+    let place = Place::Conversation(conversation);
     let typing = |active| Command::Typing {
-        conversation,
+        place: place.clone(),
         active,
+    };
+    let joined = || Command::Join {
+        place: place.clone(),
     };
     let message = MessageId::parse(MESSAGE).unwrap();
 
     for (name, payload, command) in [
-        (
-            "join_conversation",
-            join.clone(),
-            Command::Join { conversation },
-        ),
-        (
-            "join_conversation",
-            json!({"data": join}),
-            Command::Join { conversation },
-        ),
+        ("join_conversation", join.clone(), joined()),
+        ("join_conversation", json!({"data": join}), joined()),
         (
             "join_conversation",
             json!({"conversationId": CONVERSATION.to_uppercase(), "userId": PATIENT.to_uppercase(), "userType": "patient"}),
-            Command::Join { conversation },
+            joined(),
         ),
         (
             "leave_conversation",
@@ -113,16 +109,16 @@ fn the_protocols_events_are_taken() {
         (
             "mark_read",
             json!({"conversationId": CONVERSATION, "messageIds": [MESSAGE, MESSAGE]}),
-            Command::MarkRead {
+            Command::MarkRead(MarkRead::In {
                 conversation,
                 ids: vec![message, message],
-            },
+            }),
         ),
         (
             "sync",
             json!({"since": {CONVERSATION: 7}}),
             Command::Sync {
-                since: vec![(conversation, Seq(7))],
+                since: vec![(place.clone(), Seq(7))],
             },
         ),
         (

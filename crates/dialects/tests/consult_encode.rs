@@ -3,14 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use chat_domain::{
-    AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, ErrorKind,
-    Message, MessageId, MessageKind, Participant, Presence, Role, Seq, Status, Subject, SubjectId,
-    Timestamp, UserId,
+    AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, Dialect,
+    ErrorKind, Message, MessageId, MessageKind, Participant, Place, Presence, Role, Seq, Status,
+    Subject, SubjectId, Timestamp, UserId,
 };
-use dialects::{
-    Rejection, ServerEvent,
-    consult::{self, Synced},
-};
+use dialects::{Fact, Failure, Rejection, ServerEvent, Synced, consult};
 use uuid::uuid;
 
 const CONVERSATION: ConversationId = ConversationId(uuid!("0199a7de-0000-7000-8000-000000000001"));
@@ -27,22 +24,61 @@ fn every_event_keeps_its_json() {
         more: true,
     };
 
-    for event in [
-        consult::joined_conversation(CONVERSATION),
-        consult::left_conversation(CONVERSATION),
-        consult::new_message(&message, &conversation),
-        consult::message_sent(&message, &conversation),
-        consult::user_typing(CONVERSATION, &user, Role::Patient),
-        consult::user_stopped_typing(CONVERSATION, &user),
-        consult::marked_as_read(&[MESSAGE]),
-        consult::messages_read(CONVERSATION, &[MESSAGE]),
-        consult::message_delivered(CONVERSATION, &[MESSAGE], &user, NOON),
-        consult::sync_result(&[synced]),
-        consult::resync(&[(CONVERSATION, Seq(9))]),
-        consult::auth_refreshed(NOON),
-        consult::presence_changed(&user, Presence::Online(Status::Away), NOON),
+    let conversation_id = CONVERSATION;
+    let typing = |active| Fact::Typing {
+        conversation: conversation_id,
+        user: &user,
+        role: Role::Patient,
+        active,
+    };
+    for fact in [
+        Fact::Joined {
+            place: &Place::Conversation(CONVERSATION),
+            conversation: CONVERSATION,
+        },
+        left(),
+        Fact::Appended(&message, &conversation),
+        Fact::Sent(&message, &conversation),
+        typing(true),
+        typing(false),
+        Fact::Marked { ids: &[MESSAGE] },
+        Fact::Read {
+            conversation: CONVERSATION,
+            ids: &[MESSAGE],
+            reader: &user,
+            at: NOON,
+        },
+        Fact::Delivered {
+            conversation: CONVERSATION,
+            ids: &[MESSAGE],
+            sender: &user,
+            reader: &user,
+            at: NOON,
+        },
+        Fact::Synced(&[synced]),
+        Fact::Resync(&[(CONVERSATION, Seq(9))]),
+        Fact::TokenRefreshed(NOON),
+        Fact::Presence {
+            user: &user,
+            name: None,
+            presence: Presence::Online(Status::Away),
+            at: NOON,
+        },
     ] {
+        let event = only(&fact);
         insta::assert_snapshot!(event.name.replace(':', "_"), pretty(&event));
+    }
+}
+
+/// Encodes a fact that is one event.
+fn only(fact: &Fact<'_>) -> ServerEvent {
+    let [event] = <[_; 1]>::try_from(consult::encode(fact)).unwrap();
+    event
+}
+
+const fn left() -> Fact<'static> {
+    Fact::Left {
+        conversation: CONVERSATION,
     }
 }
 
@@ -58,26 +94,27 @@ fn every_error_keeps_its_json() {
     };
     let hidden = ChatError::Internal("SELECT secret".into());
 
-    for (name, event) in [
-        ("error_rejected", consult::rejected(&rejection)),
+    let failure = |error, event| Failure::of(Dialect::Consult, error, event);
+    for (name, failure) in [
+        ("error_rejected", Failure::from(&rejection)),
         (
             "error_token_expired",
-            consult::error("Token expired", "token_expired", None),
+            Failure::new("Token expired", "token_expired", None),
         ),
         (
             "error_rate_limited",
-            consult::failure(&rate_limited, Some("typing_start")),
+            failure(&rate_limited, Some("typing_start")),
         ),
-        ("error_internal", consult::failure(&hidden, None)),
+        ("error_internal", failure(&hidden, None)),
     ] {
-        insta::assert_snapshot!(name, pretty(&event));
+        insta::assert_snapshot!(name, pretty(&only(&Fact::Failed(&failure))));
     }
 }
 
 #[test]
 fn an_ack_wraps_the_event() {
     assert_eq!(
-        consult::left_conversation(CONVERSATION).to_ack(),
+        only(&left()).to_ack(),
         format!(r#"{{"event":"left_conversation","data":{{"conversationId":"{CONVERSATION}"}}}}"#),
     );
 }
@@ -93,7 +130,7 @@ fn a_message_with_a_file_names_it() {
         ..message()
     };
 
-    let event = consult::new_message(&message, &conversation());
+    let event = only(&Fact::Appended(&message, &conversation()));
 
     insta::assert_snapshot!("new_message_with_file", pretty(&event));
 }

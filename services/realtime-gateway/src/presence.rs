@@ -10,6 +10,7 @@ use std::{
 
 use chat_domain::{Presence, Timestamp, UserId};
 use chat_proto::{WireError, v1};
+use dialects::Fact;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
@@ -52,15 +53,26 @@ impl PresenceFeed {
     ///
     /// Returns [`WireError`] for what means nothing.
     pub fn changed(&self, user: &UserKey, changed: v1::PresenceChanged) -> Result<(), WireError> {
+        let name = changed.name.clone();
         let (about, presence, at) = <(UserId, Presence, Timestamp)>::try_from(changed)?;
         let pair = self.hasher.hash_one((user, &about));
         if !self.told.lock().is_news(pair, at, REMEMBERED) {
             return Ok(());
         }
-        let event = dialects::consult::presence_changed(&about, presence, at);
-        let frame = wire::frame(&event);
-        for socket in self.registry.sockets(user).iter() {
-            wire::send(socket, &frame, Class::Ephemeral);
+        let fact = Fact::Presence {
+            user: &about,
+            name: name.as_deref(),
+            presence,
+            at,
+        };
+        let sockets = self.registry.sockets(user);
+        let Some(first) = sockets.first() else {
+            return Ok(());
+        };
+        for frame in wire::frames(first.session().terms(), &fact) {
+            for socket in sockets.iter() {
+                wire::send(socket, &frame, Class::Ephemeral);
+            }
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Events of a dialect as packets of its namespace.
+//! Facts as packets of a dialect's namespace.
 //!
 //! Names, payloads and texts are the `dialects` crate's; frames are the protocol crate's.
 
 use chat_domain::Dialect;
-use dialects::ServerEvent;
+use dialects::{Fact, ServerEvent, Terms};
 use socketio_protocol::{Frame, packet};
 
 use crate::{
@@ -11,29 +11,27 @@ use crate::{
     transport::{Class, Sent},
 };
 
-/// The namespace of the dialects that this release serves.
-pub(crate) const NAMESPACE: &str = "/chat";
-
-/// Tells whether this release serves a dialect.
-#[must_use]
-pub(crate) const fn is_served(dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::Consult => true,
-        Dialect::Care | Dialect::Clinic | Dialect::Booking => false,
-    }
-}
-
 /// Encodes an event once for all its receivers.
 #[must_use]
-pub(crate) fn frame(event: &ServerEvent) -> Frame {
-    let packet = packet::encode_event(NAMESPACE, None, event.name, &[&event.json]);
+pub(crate) fn frame(dialect: Dialect, event: &ServerEvent) -> Frame {
+    let namespace = dialects::namespace(dialect);
+    let packet = packet::encode_event(namespace, None, event.name, &[&event.json]);
     Frame::text(&packet)
 }
 
 /// Encodes an event that is none of the dialect's; its name needs no escaping in JSON.
 #[must_use]
-pub(crate) fn custom(name: &str, json: &str) -> Frame {
-    Frame::text(&packet::encode_event(NAMESPACE, None, name, &[json]))
+pub(crate) fn custom(dialect: Dialect, name: &str, json: &str) -> Frame {
+    let namespace = dialects::namespace(dialect);
+    Frame::text(&packet::encode_event(namespace, None, name, &[json]))
+}
+
+/// Encodes all events that tell of a fact.
+#[must_use]
+pub(crate) fn frames(terms: Terms, fact: &Fact<'_>) -> Vec<Frame> {
+    let events = dialects::encode(terms, fact);
+    let frame = |event| frame(terms.dialect, event);
+    events.iter().map(frame).collect()
 }
 
 /// Queues an event for a client.
@@ -41,15 +39,48 @@ pub(crate) fn send(socket: &ChatSocket, event: &Frame, class: Class) -> Sent {
     socket.session().send(socket, event, class)
 }
 
-/// Answers a client's event: as an event and, when the client asked, as the acknowledgement.
-pub(crate) fn reply(socket: &ChatSocket, ack: Option<u64>, event: &ServerEvent) {
-    send(socket, &frame(event), Class::Message);
-    acknowledge(socket, ack, event);
+/// Tells a client of a fact.
+pub(crate) fn tell(socket: &ChatSocket, fact: &Fact<'_>) {
+    for event in dialects::encode(socket.session().terms(), fact) {
+        queue(socket, &event);
+    }
+}
+
+/// Answers a client's event `name`: as events and, when the client asked, as the acknowledgement.
+pub(crate) fn reply(socket: &ChatSocket, name: &str, ack: Option<u64>, fact: &Fact<'_>) {
+    let terms = socket.session().terms();
+    let events = dialects::encode(terms, fact);
+    for event in &events {
+        queue(socket, event);
+    }
+    if let Some(ack) = ack {
+        confirm(
+            socket,
+            ack,
+            dialects::ack(terms.dialect, name, fact, &events).as_deref(),
+        );
+    }
 }
 
 /// Acknowledges a client's event when the client asked, and else says nothing.
-pub(crate) fn acknowledge(socket: &ChatSocket, ack: Option<u64>, event: &ServerEvent) {
+pub(crate) fn acknowledge(socket: &ChatSocket, name: &str, ack: Option<u64>, fact: &Fact<'_>) {
     if let Some(ack) = ack {
-        socket.ack(ack, &[&event.to_ack()]);
+        let terms = socket.session().terms();
+        let events = dialects::encode(terms, fact);
+        confirm(
+            socket,
+            ack,
+            dialects::ack(terms.dialect, name, fact, &events).as_deref(),
+        );
     }
+}
+
+/// Queues the acknowledgement of an event, with one argument or none.
+pub(crate) fn confirm(socket: &ChatSocket, ack: u64, argument: Option<&str>) {
+    socket.ack(ack, argument.as_slice());
+}
+
+fn queue(socket: &ChatSocket, event: &ServerEvent) {
+    let frame = frame(socket.session().dialect(), event);
+    send(socket, &frame, Class::Message);
 }

@@ -25,7 +25,6 @@ use crate::{
     session::RecoveryKey,
     store::Store,
     transport::{self, Pages, Server, SidKey},
-    wire,
 };
 
 /// How often the gauges are set that are counted on demand.
@@ -110,14 +109,6 @@ pub struct Serving {
 /// Returns what the operator has to correct.
 pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::Result<Serving> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
-    for app in apps.iter() {
-        ensure!(
-            wire::is_served(app.dialect),
-            "app {}: this release does not serve its dialect; take the app out of {}",
-            app.id,
-            config.apps.apps_file.display(),
-        );
-    }
     let transport = transport_config(config, Arc::clone(&ports.peers))?;
     let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
     let address = listener.local_addr()?;
@@ -165,8 +156,8 @@ fn chat(
     ));
     let receipts = Arc::new(Receipts::default());
     let delivery = Arc::new(Delivery::new(
+        Arc::clone(&apps),
         Arc::clone(&registry),
-        Arc::clone(&conversations),
         store.clone(),
         Arc::clone(&receipts),
         ports.publisher,

@@ -31,11 +31,18 @@ impl<'a> From<&'a Participant> for PersonBody<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct PairKey<'a>(&'a UserId, &'a UserId);
 
+impl<'a> PairKey<'a> {
+    /// Names the conversation of two users, in whichever order.
+    #[must_use]
+    pub fn new(one: &'a UserId, other: &'a UserId) -> Self {
+        Self(one.min(other), one.max(other))
+    }
+}
+
 impl<'a> From<&'a Conversation> for PairKey<'a> {
     fn from(conversation: &'a Conversation) -> Self {
         let [first, second] = &conversation.participants;
-        let (first, second) = (&first.user, &second.user);
-        Self(first.min(second), first.max(second))
+        Self::new(&first.user, &second.user)
     }
 }
 

@@ -1,5 +1,9 @@
-//! The care dialect: doctor and patient, one conversation per associated pair, root namespace.
+//! The care dialect: doctor and patient, one conversation per pair, no rooms, namespace `/`.
 
 mod body;
+mod decode;
+mod encode;
 
 pub use body::{MessageBody, PairKey, PersonBody};
+pub use decode::decode;
+pub use encode::encode;

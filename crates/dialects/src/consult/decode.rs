@@ -1,22 +1,18 @@
 //! Clients' events of this dialect as commands.
 
-use std::collections::BTreeMap;
-
-use chat_domain::{
-    Attachment, ChatError, ClientKey, ConversationId, MessageId, MessageKind, Seq, User,
-    call::SignalKind,
-};
+use chat_domain::{ConversationId, MessageId, Place, User, call::SignalKind};
 use serde_json::value::RawValue;
 
 use super::{
     decode_calls as calls,
     payload::{FIELDS_MISSING, INVALID_DATA, Payload},
 };
-use crate::{Command, Rejection, Send};
+use crate::{
+    Command, MarkRead, Rejection, Send,
+    common::{self, Draft},
+};
 
 const JOIN_FIELDS_MISSING: &str = "Missing required fields: conversationId, userId, or userType";
-/// What a bigint holds: no sequence comes near it.
-const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
 
 /// Decodes the event `name` with its first argument, sent by `caller`.
 ///
@@ -25,8 +21,7 @@ const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
 /// # Errors
 ///
 /// Returns a [`Rejection`] for a payload that is no object, lacks a field, holds one of the wrong
-/// type, or joins or sends as somebody else than `caller`. The client gets [`super::rejected`] and
-/// its socket stays usable.
+/// type, or joins or sends as somebody else than `caller`. The client is told and its socket stays usable.
 pub fn decode(
     name: &str,
     payload: Option<&RawValue>,
@@ -40,8 +35,8 @@ pub fn decode(
         "typing_start" => typing("typing_start", true, json),
         "typing_stop" => typing("typing_stop", false, json),
         "mark_read" => mark_read(json),
-        "sync" => sync(json),
-        "auth:refresh" => refresh(json),
+        "sync" => common::sync(json, conversation),
+        "auth:refresh" => common::refresh(json),
         "call:initiate" => calls::initiate(json),
         "call:accept" => calls::accept(json),
         "call:reject" => calls::reject(json),
@@ -68,7 +63,8 @@ fn join(json: &str, caller: &User) -> Result<Command, Rejection> {
             "userId and userType must be those of the token",
         ));
     }
-    Ok(Command::Join { conversation })
+    let place = Place::Conversation(conversation);
+    Ok(Command::Join { place })
 }
 
 fn leave(json: &str) -> Result<Command, Rejection> {
@@ -80,8 +76,6 @@ fn leave(json: &str) -> Result<Command, Rejection> {
 fn send(json: &str, caller: &User) -> Result<Command, Rejection> {
     let payload = Payload::parse_wrapped("send_message", FIELDS_MISSING, json)?;
     let fields = &payload.fields;
-    let reject = |error: ChatError| Rejection::of(payload.event, &error);
-
     let sender_type = payload.required(fields.sender_type)?;
     let url = payload.text(fields.file_url)?;
     let text = match &url {
@@ -97,30 +91,20 @@ fn send(json: &str, caller: &User) -> Result<Command, Rejection> {
             "senderType must be that of the token",
         ));
     }
-
-    let name = payload.text(fields.file_name)?;
-    let attachment = url
-        .map(|url| Attachment::new(&url, name.as_deref()))
-        .transpose()
-        .map_err(reject)?;
-    let kind = match payload.text(fields.message_type)? {
-        Some(kind) => MessageKind::parse(&kind).map_err(reject)?,
-        None if attachment.is_some() => MessageKind::File,
-        None => MessageKind::Text,
-    };
-    let client_key = payload
-        .text(fields.client_message_id)?
-        .map(|key| ClientKey::new(&key))
-        .transpose()
-        .map_err(reject)?;
-
-    Ok(Command::Send(Send {
-        target,
-        kind,
+    let draft = Draft {
         text,
-        attachment,
-        client_key,
-    }))
+        url,
+        name: payload.text(fields.file_name)?,
+        kind: payload.text(fields.message_type)?,
+        client_key: payload.text(fields.client_message_id)?,
+    };
+    let send: Send = draft.to(target, payload.event)?;
+    Ok(Command::Send(send))
+}
+
+fn conversation(id: &str) -> Option<Place> {
+    let id = ConversationId::parse(id).ok()?;
+    Some(Place::Conversation(id))
 }
 
 /// The user is the caller, whatever the payload says.
@@ -128,7 +112,7 @@ fn typing(event: &'static str, active: bool, json: &str) -> Result<Command, Reje
     let payload = Payload::parse(event, FIELDS_MISSING, json)?;
     let conversation = payload.conversation()?;
     Ok(Command::Typing {
-        conversation,
+        place: Place::Conversation(conversation),
         active,
     })
 }
@@ -147,27 +131,5 @@ fn mark_read(json: &str) -> Result<Command, Rejection> {
     if !(1..=Command::MAX_READ_IDS).contains(&ids.len()) {
         return Err(Rejection::invalid(payload.event, INVALID_DATA));
     }
-    Ok(Command::MarkRead { conversation, ids })
-}
-
-fn sync(json: &str) -> Result<Command, Rejection> {
-    let payload = Payload::parse("sync", INVALID_DATA, json)?;
-    let since: BTreeMap<String, u64> = payload.value(payload.fields.since)?.unwrap_or_default();
-    if !(1..=Command::MAX_SYNCED).contains(&since.len()) {
-        return Err(Rejection::invalid(payload.event, INVALID_DATA));
-    }
-    let since = since
-        .into_iter()
-        .map(|(id, seq)| match ConversationId::parse(&id) {
-            Ok(id) if seq <= MAX_SEQ => Ok((id, Seq(seq))),
-            _ => Err(Rejection::invalid(payload.event, INVALID_DATA)),
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Command::Sync { since })
-}
-
-fn refresh(json: &str) -> Result<Command, Rejection> {
-    let payload = Payload::parse("auth:refresh", FIELDS_MISSING, json)?;
-    let token = payload.required(payload.fields.token)?;
-    Ok(Command::RefreshToken { token })
+    Ok(Command::MarkRead(MarkRead::In { conversation, ids }))
 }

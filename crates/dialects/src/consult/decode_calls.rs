@@ -6,8 +6,8 @@ use chat_domain::{
 };
 use uuid::Uuid;
 
-use super::payload::{FIELDS_MISSING, Field, INVALID_DATA, Payload};
-use crate::{CallAction, CallCommand, Command, Rejection};
+use super::payload::{FIELDS_MISSING, INVALID_DATA, Payload};
+use crate::{CallAction, CallCommand, Command, Rejection, payload::Field};
 
 pub(super) fn initiate(json: &str) -> Result<Command, Rejection> {
     let payload = Payload::parse("call:initiate", FIELDS_MISSING, json)?;

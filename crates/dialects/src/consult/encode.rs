@@ -1,51 +1,75 @@
 //! Facts of the domain as the events that clients of this dialect hear.
 
-use chat_domain::{
-    ChatError, Conversation, ConversationId, Message, MessageId, Role, Seq, Timestamp, UserId,
-};
+use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, UserId};
 use serde::Serialize;
 
-use super::{ConversationBody, MessageBody, PostedBody};
+use super::{ConversationBody, MessageBody, PostedBody, presence_changed};
 use crate::{
-    Rejection, ServerEvent,
+    Fact, ServerEvent, common,
     text::{Text, texts},
 };
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Room {
-    conversation_id: Text<ConversationId>,
+/// Encodes a fact as the events that tell of it.
+#[must_use]
+pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
+    vec![match *fact {
+        Fact::Joined { conversation, .. } => room("joined_conversation", conversation),
+        Fact::Left { conversation } => room("left_conversation", conversation),
+        Fact::Appended(message, conversation) => posted("new_message", message, conversation),
+        Fact::Sent(message, conversation) => posted("message_sent", message, conversation),
+        Fact::Typing {
+            conversation,
+            user,
+            role,
+            active: true,
+        } => user_typing(conversation, user, role),
+        Fact::Typing {
+            conversation, user, ..
+        } => user_stopped_typing(conversation, user),
+        Fact::Marked { ids } => marked_as_read(ids),
+        Fact::Read {
+            conversation, ids, ..
+        } => messages_read(conversation, ids),
+        Fact::Delivered {
+            conversation,
+            ids,
+            reader,
+            at,
+            ..
+        } => common::message_delivered(conversation, ids, reader, at),
+        Fact::Presence {
+            user, presence, at, ..
+        } => presence_changed(user, presence, at),
+        Fact::Synced(synced) => {
+            let message = |message, _: &_| MessageBody::from(message);
+            common::sync_result(synced, common::id, ConversationBody::from, message)
+        }
+        Fact::Resync(heads) => common::resync(heads),
+        Fact::TokenRefreshed(expires_at) => common::auth_refreshed(expires_at),
+        Fact::Failed(failure) => common::failed("error", failure),
+        Fact::Received(_) | Fact::Introduced(_) | Fact::StatusSet(_) | Fact::Heard(_) => {
+            return Vec::new();
+        }
+    }]
 }
 
-/// Encodes the answer to `join_conversation`.
-#[must_use]
-pub fn joined_conversation(conversation: ConversationId) -> ServerEvent {
+fn room(name: &'static str, conversation: ConversationId) -> ServerEvent {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body {
+        conversation_id: Text<ConversationId>,
+    }
+
     let conversation_id = Text(conversation);
-    ServerEvent::new("joined_conversation", &Room { conversation_id })
+    ServerEvent::new(name, &Body { conversation_id })
 }
 
-/// Encodes the answer to `leave_conversation`.
-#[must_use]
-pub fn left_conversation(conversation: ConversationId) -> ServerEvent {
-    let conversation_id = Text(conversation);
-    ServerEvent::new("left_conversation", &Room { conversation_id })
-}
-
-/// Encodes a message for every socket of its conversation.
-#[must_use]
-pub fn new_message(message: &Message, conversation: &Conversation) -> ServerEvent {
-    ServerEvent::new("new_message", &PostedBody::new(message, conversation))
-}
-
-/// Encodes the answer to `send_message`; the body is that of [`new_message`].
-#[must_use]
-pub fn message_sent(message: &Message, conversation: &Conversation) -> ServerEvent {
-    ServerEvent::new("message_sent", &PostedBody::new(message, conversation))
+fn posted(name: &'static str, message: &Message, conversation: &Conversation) -> ServerEvent {
+    ServerEvent::new(name, &PostedBody::new(message, conversation))
 }
 
 /// Encodes that somebody else types.
-#[must_use]
-pub fn user_typing(conversation: ConversationId, user: &UserId, role: Role) -> ServerEvent {
+fn user_typing(conversation: ConversationId, user: &UserId, role: Role) -> ServerEvent {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -65,8 +89,7 @@ pub fn user_typing(conversation: ConversationId, user: &UserId, role: Role) -> S
 }
 
 /// Encodes that somebody else types no longer.
-#[must_use]
-pub fn user_stopped_typing(conversation: ConversationId, user: &UserId) -> ServerEvent {
+fn user_stopped_typing(conversation: ConversationId, user: &UserId) -> ServerEvent {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -84,8 +107,7 @@ pub fn user_stopped_typing(conversation: ConversationId, user: &UserId) -> Serve
 }
 
 /// Encodes the answer to `mark_read`: the messages that were really marked.
-#[must_use]
-pub fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
+fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -104,8 +126,7 @@ pub fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
 }
 
 /// Encodes for the others that messages were read.
-#[must_use]
-pub fn messages_read(conversation: ConversationId, ids: &[MessageId]) -> ServerEvent {
+fn messages_read(conversation: ConversationId, ids: &[MessageId]) -> ServerEvent {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Body<'a> {
@@ -120,168 +141,5 @@ pub fn messages_read(conversation: ConversationId, ids: &[MessageId]) -> ServerE
             conversation_id: Text(conversation),
             message_ids: ids,
         },
-    )
-}
-
-/// Encodes for the sender that messages reached `user`.
-#[must_use]
-pub fn message_delivered(
-    conversation: ConversationId,
-    ids: &[MessageId],
-    user: &UserId,
-    delivered_at: Timestamp,
-) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        conversation_id: Text<ConversationId>,
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-        user_id: &'a str,
-        delivered_at: Text<Timestamp>,
-    }
-
-    ServerEvent::new(
-        "message_delivered",
-        &Body {
-            conversation_id: Text(conversation),
-            message_ids: ids,
-            user_id: user.as_str(),
-            delivered_at: Text(delivered_at),
-        },
-    )
-}
-
-/// What was missed in one conversation.
-#[derive(Debug, Clone, Copy)]
-pub struct Synced<'a> {
-    /// The conversation.
-    pub conversation: &'a Conversation,
-    /// Its messages after the place that the client named, ascending.
-    pub messages: &'a [Message],
-    /// True when there are more: the client asks again from the last one.
-    pub more: bool,
-}
-
-/// Encodes the answer to `sync`.
-#[must_use]
-pub fn sync_result(synced: &[Synced<'_>]) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        conversations: Vec<Part<'a>>,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Part<'a> {
-        conversation_id: Text<ConversationId>,
-        conversation: ConversationBody<'a>,
-        messages: Vec<MessageBody<'a>>,
-        more: bool,
-    }
-
-    let conversations = synced
-        .iter()
-        .map(|part| Part {
-            conversation_id: Text(part.conversation.id),
-            conversation: part.conversation.into(),
-            messages: part.messages.iter().map(MessageBody::from).collect(),
-            more: part.more,
-        })
-        .collect();
-    ServerEvent::new("sync_result", &Body { conversations })
-}
-
-/// Encodes that a socket was not told everything: it fetches what lies before each place.
-#[must_use]
-pub fn resync(heads: &[(ConversationId, Seq)]) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body {
-        conversations: Vec<Head>,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head {
-        conversation_id: Text<ConversationId>,
-        last_seq: u64,
-    }
-
-    let conversations = heads
-        .iter()
-        .map(|(conversation, last_seq)| Head {
-            conversation_id: Text(*conversation),
-            last_seq: last_seq.0,
-        })
-        .collect();
-    ServerEvent::new("resync", &Body { conversations })
-}
-
-/// Encodes that a newer token was taken, and until when the session lasts now.
-#[must_use]
-pub fn auth_refreshed(expires_at: Timestamp) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body {
-        expires_at: Text<Timestamp>,
-    }
-
-    let expires_at = Text(expires_at);
-    ServerEvent::new("auth:refreshed", &Body { expires_at })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
-    message: &'a str,
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-}
-
-/// Encodes a failure that no [`ChatError`] stands for, such as an expired token or an unknown event.
-///
-/// `event` is the client's event that failed, if one did.
-#[must_use]
-pub fn error(message: &str, code: &str, event: Option<&str>) -> ServerEvent {
-    ServerEvent::new(
-        "error",
-        &ErrorBody {
-            message,
-            code,
-            event,
-            retry_after_ms: None,
-        },
-    )
-}
-
-/// Encodes a failed operation.
-#[must_use]
-pub fn failure(failure: &ChatError, event: Option<&str>) -> ServerEvent {
-    let retry_after_ms = if let ChatError::RateLimited { retry_after_ms } = failure {
-        Some(*retry_after_ms)
-    } else {
-        None
-    };
-    ServerEvent::new(
-        "error",
-        &ErrorBody {
-            message: &failure.to_string(),
-            code: failure.kind().code(),
-            event,
-            retry_after_ms,
-        },
-    )
-}
-
-/// Encodes that an event was not taken.
-#[must_use]
-pub fn rejected(rejection: &Rejection) -> ServerEvent {
-    error(
-        &rejection.message,
-        rejection.kind.code(),
-        Some(rejection.event),
     )
 }

@@ -27,8 +27,7 @@ impl<'a> PresenceBody<'a> {
 }
 
 /// Encodes that somebody came, went or changed its status.
-#[must_use]
-pub fn presence_changed(user: &UserId, presence: Presence, at: Timestamp) -> ServerEvent {
+pub(super) fn presence_changed(user: &UserId, presence: Presence, at: Timestamp) -> ServerEvent {
     #[derive(Serialize)]
     struct Body<'a> {
         #[serde(flatten)]

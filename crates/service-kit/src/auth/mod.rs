@@ -105,4 +105,13 @@ impl Verifier {
         claims::check_times(token.claims(), now)?;
         claims::principal(app, token.claims())
     }
+
+    /// Returns how the clients of the app talk whose key verifies `token`, whether it is still good
+    /// or not.
+    #[must_use]
+    pub fn dialect(&self, token: &str) -> Option<Dialect> {
+        let token = token::Token::parse(token).ok()?;
+        let app = token.find_app(&self.apps).ok()?;
+        Some(app.dialect)
+    }
 }

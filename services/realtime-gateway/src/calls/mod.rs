@@ -13,7 +13,7 @@ mod presence;
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::{
-    AppId, UserId,
+    AppId, Dialect, UserId,
     call::{CallId, DeviceId, GatewayId, Handed, Notice, Outcome, Recipient, Summary, Tell},
 };
 use chat_proto::{WireError, subject, v1};
@@ -138,7 +138,7 @@ impl Calls {
         let frames: Option<Vec<Frame>> = handed
             .signals
             .iter()
-            .map(|signal| Some(wire::frame(&frame(signal)?)))
+            .map(|signal| Some(wire::frame(Dialect::Consult, &frame(signal)?)))
             .collect();
         let frames = frames.ok_or(WireError::Field("signals.payload"))?;
 
@@ -209,7 +209,9 @@ fn send(socket: &ChatSocket, frames: &[Frame]) -> bool {
 
 fn frames(call: &Summary, to: &UserId, tell: Tell) -> Result<Vec<Frame>, WireError> {
     let facts = CallFacts::of(call, to).ok_or(WireError::Field("notice.user_id"))?;
-    Ok(facts.events(tell).iter().map(wire::frame).collect())
+    let events = facts.events(tell);
+    let frame = |event| wire::frame(Dialect::Consult, event);
+    Ok(events.iter().map(frame).collect())
 }
 
 /// Tells whether a call counts as missed unless its callee is told now.

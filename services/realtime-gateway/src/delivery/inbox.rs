@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, Timestamp, UserId};
 use chat_proto::{WireError, WireId as _, v1};
+use dialects::{Fact, Terms};
 use prost::Message as _;
 use service_kit::{TraceParent, traced};
 use socketio_protocol::Frame;
@@ -61,7 +62,7 @@ impl DeliveryInbox {
                 user,
                 appended,
                 envelope.epoch,
-                &envelope.traceparent,
+                (&envelope.origin, &envelope.traceparent),
             ),
             Some(v1::envelope::Body::MessagesReceived(received)) => self
                 .delivery
@@ -93,7 +94,7 @@ impl Delivery {
         user: &UserKey,
         appended: v1::MessageAppended,
         epoch: u64,
-        traceparent: &str,
+        (origin, traceparent): (&[u8], &str),
     ) -> Result<(), WireError> {
         let conversation = appended
             .conversation
@@ -109,7 +110,8 @@ impl Delivery {
         }
         let take = || {
             tracing::debug!(conversation.id = %conversation.id, seq = message.seq.0, "fanning out");
-            self.take(&conversation, &message, epoch, None);
+            let origin = self.own_origin(origin);
+            self.take(&conversation, &message, epoch, (origin, None));
         };
         match traceparent.parse::<TraceParent>() {
             Ok(trace) => traced!(trace, "fanout").in_scope(take),
@@ -133,20 +135,39 @@ impl Delivery {
             .collect();
         let ids = ids?;
         let reader = UserId::new(&received.user_id)?;
+        let at = Timestamp(received.at_ms);
         match receipt {
             v1::ReceiptKind::Read => {
                 let marker = self.own_origin(origin);
-                let event = dialects::consult::messages_read(conversation, &ids);
-                self.tell(user, &wire::frame(&event), Class::Message, |socket| {
-                    socket.session().is_joined(conversation) && marker != Some(socket.number())
-                });
+                let read = Fact::Read {
+                    conversation,
+                    ids: &ids,
+                    reader: &reader,
+                    at,
+                };
+                self.tell(
+                    user,
+                    |terms| wire::frames(terms, &read),
+                    Class::Message,
+                    |socket| {
+                        socket.session().is_joined(conversation) && marker != Some(socket.number())
+                    },
+                );
             }
             v1::ReceiptKind::Delivered if user.user != reader => {
-                let at = Timestamp(received.at_ms);
-                let event = dialects::consult::message_delivered(conversation, &ids, &reader, at);
-                self.tell(user, &wire::frame(&event), Class::Message, |socket| {
-                    socket.session().hears(conversation)
-                });
+                let delivered = Fact::Delivered {
+                    conversation,
+                    ids: &ids,
+                    sender: &user.user,
+                    reader: &reader,
+                    at,
+                };
+                self.tell(
+                    user,
+                    |terms| wire::frames(terms, &delivered),
+                    Class::Message,
+                    |socket| socket.session().hears(conversation),
+                );
             }
             v1::ReceiptKind::Delivered | v1::ReceiptKind::Unspecified => {}
         }
@@ -157,14 +178,18 @@ impl Delivery {
         let conversation = ConversationId::from_wire(&typing.conversation_id)?;
         let typist = UserId::new(&typing.user_id)?;
         let role = Role::parse(&typing.role)?;
-        let event = if typing.active {
-            dialects::consult::user_typing(conversation, &typist, role)
-        } else {
-            dialects::consult::user_stopped_typing(conversation, &typist)
+        let typing = Fact::Typing {
+            conversation,
+            user: &typist,
+            role,
+            active: typing.active,
         };
-        self.tell(user, &wire::frame(&event), Class::Ephemeral, |socket| {
-            socket.session().is_joined(conversation)
-        });
+        self.tell(
+            user,
+            |terms| wire::frames(terms, &typing),
+            Class::Ephemeral,
+            |socket| socket.session().is_joined(conversation),
+        );
         Ok(())
     }
 
@@ -176,8 +201,8 @@ impl Delivery {
         }
         let _: serde::de::IgnoredAny =
             serde_json::from_str(&notify.data).map_err(|_| WireError::Field("data"))?;
-        let frame = wire::custom(&notify.event, &notify.data);
-        self.tell(user, &frame, Class::Message, |_| true);
+        let frame = |terms: Terms| vec![wire::custom(terms.dialect, &notify.event, &notify.data)];
+        self.tell(user, frame, Class::Message, |_| true);
         Ok(())
     }
 
@@ -191,16 +216,21 @@ impl Delivery {
         }
     }
 
-    /// Queues a frame for some of a user's sockets.
+    /// Queues what is encoded once for some of a user's sockets.
     fn tell(
         &self,
         user: &UserKey,
-        frame: &Frame,
+        encode: impl FnOnce(Terms) -> Vec<Frame>,
         class: Class,
         hears: impl Fn(&ChatSocket) -> bool,
     ) {
-        for socket in self.registry.sockets(user).iter() {
-            if hears(socket) {
+        let sockets = self.registry.sockets(user);
+        let Some(first) = sockets.first() else {
+            return;
+        };
+        let frames = encode(first.session().terms());
+        for socket in sockets.iter().filter(|socket| hears(socket)) {
+            for frame in &frames {
                 wire::send(socket, frame, class);
             }
         }

@@ -14,7 +14,9 @@ mod tracker;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use chat_domain::{AppId, Conversation, ConversationId, Message, MessageId, Seq, UserId};
+use chat_domain::{AppId, Conversation, ConversationId, Dialect, Message, MessageId, Seq, UserId};
+use dialects::{Fact, Terms};
+use service_kit::apps::Apps;
 use smallvec::SmallVec;
 use socketio_protocol::Frame;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -31,7 +33,7 @@ use crate::{
     registry::{Conversations, Registry, Sockets, UserKey},
     session::{self, ChatSocket, Origin},
     store::Store,
-    transport::Reason,
+    transport::{Class, Reason},
     wire,
 };
 
@@ -50,13 +52,19 @@ pub struct Appended {
     message: MessageId,
     sender: UserId,
     seq: Seq,
-    frame: Frame,
+    /// `None` where the dialect has no words for it.
+    frame: Option<Frame>,
+    /// What those whom it is for hear right behind it.
+    behind: Vec<Frame>,
+    /// The socket here that sent it, if the confirmation is all that it hears of it.
+    silent: Option<u64>,
     /// Dropped when the message was delivered or needs no delivery.
     settled: Option<oneshot::Sender<()>>,
 }
 
 /// The fan-out of this gateway.
 pub struct Delivery {
+    apps: Arc<Apps>,
     registry: Arc<Registry>,
     conversations: Arc<Conversations>,
     store: Store,
@@ -85,8 +93,8 @@ impl Delivery {
     /// Makes the fan-out. Work that outlives a call runs on `tasks`.
     #[must_use]
     pub fn new(
+        apps: Arc<Apps>,
         registry: Arc<Registry>,
-        conversations: Arc<Conversations>,
         store: Store,
         receipts: Arc<Receipts>,
         publisher: Arc<dyn Publisher>,
@@ -94,8 +102,9 @@ impl Delivery {
         tasks: TaskTracker,
     ) -> Self {
         Self {
+            apps,
+            conversations: registry.trackers(),
             registry,
-            conversations,
             store,
             receipts,
             publisher,
@@ -108,16 +117,18 @@ impl Delivery {
         }
     }
 
-    /// Takes a message that this gateway had stored, and returns when the sockets here have it: a
-    /// sender hears of it there before it is confirmed.
+    /// Takes a message that this gateway had stored for `socket`, and returns when the sockets here
+    /// have it: a sender hears of it there before it is confirmed.
     pub async fn appended(
         self: &Arc<Self>,
         conversation: &Conversation,
         message: &Message,
         epoch: u64,
+        socket: &ChatSocket,
     ) {
         let (settle, settled) = oneshot::channel();
-        self.take(conversation, message, epoch, Some(settle));
+        let origin = Some(socket.number());
+        self.take(conversation, message, epoch, (origin, Some(settle)));
         // Either way out is the end: it was delivered, or a fetched copy took its place.
         if tokio::time::timeout(SETTLE, settled).await.is_err() {
             tracing::warn!(conversation.id = %conversation.id, "confirming a message out of order");
@@ -132,13 +143,13 @@ impl Delivery {
         self.joins.push((app.clone(), conversation));
     }
 
-    /// Takes a stored message in its turn.
+    /// Takes a stored message in its turn; `origin` is the socket here that sent it.
     fn take(
         self: &Arc<Self>,
         conversation: &Conversation,
         message: &Message,
         epoch: u64,
-        settled: Option<oneshot::Sender<()>>,
+        (origin, settled): (Option<u64>, Option<oneshot::Sender<()>>),
     ) {
         let locals = self.locate(conversation, message, epoch);
         let has_delivered = self.conversations.with(conversation.id, |tracker, _app| {
@@ -153,8 +164,10 @@ impl Delivery {
             }
             Some(false) => {}
         }
-        let mut item = encode(conversation, message);
+        let terms = self.terms(&conversation.app);
+        let mut item = encode(terms, conversation, message);
         item.event.settled = settled;
+        item.event.silent = origin.filter(|_| !dialects::echoes(terms.dialect));
         let delivered = self.conversations.with(conversation.id, |tracker, _app| {
             match tracker.offer(epoch, item) {
                 Offered::Deliver(events) => {
@@ -240,8 +253,17 @@ impl Delivery {
         for socket in sockets {
             let at = (epoch, event.seq);
             let session = socket.session();
-            match session.offer(socket, conversation, at, &event.frame) {
-                session::Offered::Queued => n_queued += 1,
+            let is_silent = event.silent == Some(socket.number());
+            let frame = event.frame.as_ref().filter(|_| !is_silent);
+            match session.offer(socket, conversation, at, frame) {
+                session::Offered::Queued => {
+                    n_queued += 1;
+                    if user.user != event.sender {
+                        for frame in &event.behind {
+                            wire::send(socket, frame, Class::Ephemeral);
+                        }
+                    }
+                }
                 session::Offered::Behind { first: true } => self.refill(socket),
                 session::Offered::Lost => socket.close_transport(Reason::Kicked),
                 session::Offered::Behind { first: false }
@@ -255,6 +277,18 @@ impl Delivery {
         metrics::counter!(Metric::Deliveries.name()).increment(n_queued);
     }
 
+    /// Returns in which terms an app's clients are told things. Everybody here is of one that there
+    /// is.
+    fn terms(&self, app: &AppId) -> Terms {
+        let nobodys = Terms {
+            dialect: Dialect::Consult,
+            retention: None,
+        };
+        self.apps
+            .get(app)
+            .map_or(nobodys, |app| session::terms(app))
+    }
+
     /// Tells whether `origin` is a socket of this gateway, and which.
     fn own_origin(&self, origin: &[u8]) -> Option<u64> {
         let origin = Origin::parse(origin)?;
@@ -263,8 +297,9 @@ impl Delivery {
 }
 
 /// Encodes a message for all its receivers.
-fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
-    let event = dialects::consult::new_message(message, &as_of(conversation, message));
+fn encode(terms: Terms, conversation: &Conversation, message: &Message) -> Item<Appended> {
+    let conversation = as_of(conversation, message);
+    let appended = Fact::Appended(message, &conversation);
     Item {
         seq: message.seq,
         at: message.created_at,
@@ -272,7 +307,9 @@ fn encode(conversation: &Conversation, message: &Message) -> Item<Appended> {
             message: message.id,
             sender: message.sender.clone(),
             seq: message.seq,
-            frame: wire::frame(&event),
+            frame: wire::frames(terms, &appended).pop(),
+            behind: wire::frames(terms, &Fact::Received(message)),
+            silent: None,
             settled: None,
         },
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chat_domain::{ChatError, ConversationId, ErrorKind, Message, Seq};
 use chat_proto::{subject, v1};
-use dialects::consult;
+use dialects::Fact;
 use prost::Message as _;
 use service_kit::TraceParent;
 use tokio::time::{Instant, timeout_at};
@@ -24,7 +24,7 @@ use crate::{
     registry::{Positions, UserKey},
     session::{ChatSocket, Offered, Places},
     store,
-    transport::{Class, Reason},
+    transport::Reason,
     wire,
 };
 
@@ -235,10 +235,11 @@ impl Delivery {
     ) -> Result<(), Gone> {
         let session = socket.session();
         let conversation = range.conversation.id;
-        let frame = encode(&range.conversation, message).event.frame;
+        let terms = session.terms();
+        let frame = encode(terms, &range.conversation, message).event.frame;
         loop {
             let at = (range.epoch, message.seq);
-            match session.fill(socket, conversation, at, &frame) {
+            match session.fill(socket, conversation, at, frame.as_ref()) {
                 Offered::Queued => {
                     metrics::counter!(Metric::Deliveries.name()).increment(1);
                     if message.delivered_at.is_none() && message.sender != session.user().id {
@@ -262,8 +263,7 @@ impl Delivery {
         metrics::counter!(Metric::Resyncs.name()).increment(1);
         let session = socket.session();
         session.with_places(|places| places.skip(conversation, head));
-        let resync = wire::frame(&consult::resync(&[(conversation, head)]));
-        wire::send(socket, &resync, Class::Message);
+        wire::tell(socket, &Fact::Resync(&[(conversation, head)]));
         self.caught_up.notify_waiters();
     }
 }

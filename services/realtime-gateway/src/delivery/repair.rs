@@ -187,8 +187,9 @@ impl Delivery {
             );
         } else {
             let messages = range.messages.iter();
+            let terms = self.terms(app);
             let items = messages
-                .map(|message| encode(&range.conversation, message))
+                .map(|message| encode(terms, &range.conversation, message))
                 .collect();
             let events = self.conversations.with(conversation, |tracker, _app| {
                 let events = tracker.fill(range.epoch, items);

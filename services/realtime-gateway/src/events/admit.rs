@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use chat_domain::{ChatError, Content};
-use dialects::{CallAction, Command, Send, ServerEvent, consult};
+use dialects::{CallAction, Command, Fact, Failure, Rejection, Send};
 use service_kit::TraceParent;
 use socketio_protocol::packet;
 
@@ -38,29 +38,40 @@ pub(super) enum Admitted {
 /// The answer to an event that is not handled.
 pub(super) struct Answer {
     socket: ChatSocket,
+    name: Box<str>,
     ack: Option<u64>,
-    event: ServerEvent,
-    then: Then,
+    why: Why,
 }
 
-enum Then {
-    /// Only the acknowledgement says it: the event is ignored.
-    Ignore,
-    /// The socket stays usable.
-    GoOn,
-    /// The client kept on too long.
-    Disconnect,
+/// Why an event is not handled.
+enum Why {
+    /// The dialect does not know it: only the acknowledgement says so.
+    Unknown,
+    /// It is not what it should be.
+    Rejected(Rejection),
+    /// It cannot be done.
+    Failed(ChatError),
+    /// The client kept on too long, and has to leave.
+    KeptOn(ChatError),
 }
 
 impl Answer {
     pub(super) fn give(&self) {
-        match self.then {
-            Then::Ignore => wire::acknowledge(&self.socket, self.ack, &self.event),
-            Then::GoOn => wire::reply(&self.socket, self.ack, &self.event),
-            Then::Disconnect => {
-                wire::reply(&self.socket, self.ack, &self.event);
-                self.socket.disconnect();
-            }
+        let (socket, name) = (&self.socket, &*self.name);
+        let dialect = socket.session().dialect();
+        let failure = match &self.why {
+            Why::Unknown => Failure::new("unknown event", "invalid", Some(name)),
+            Why::Rejected(rejection) => rejection.into(),
+            Why::Failed(error) | Why::KeptOn(error) => Failure::of(dialect, error, Some(name)),
+        };
+        let failed = Fact::Failed(&failure);
+        if let Why::Unknown = self.why {
+            wire::acknowledge(socket, name, self.ack, &failed);
+        } else {
+            wire::reply(socket, name, self.ack, &failed);
+        }
+        if let Why::KeptOn(_) = self.why {
+            socket.disconnect();
         }
     }
 }
@@ -71,23 +82,20 @@ impl Chat {
         let Event {
             name, args, ack, ..
         } = event;
-        let decoded = consult::decode(&name, args.first(), socket.session().user());
+        let session = socket.session();
+        let decoded = dialects::decode(session.dialect(), &name, args.first(), session.user());
         let is_too_deep = packet::is_too_deep(args.as_json());
         let (label, class) = match &decoded {
             Ok(Some(command)) => (label(command), class(command)),
             Ok(None) => ("unknown", Class::Other),
             Err(_) => ("rejected", Class::Other),
         };
-        let counted = socket
-            .session()
-            .admit(class, &self.parts.rates, self.since_start());
-        let decoded = decoded.map_err(|rejection| consult::rejected(&rejection));
-        let (event, then) = match (counted, decoded) {
+        let counted = session.admit(class, &self.parts.rates, self.since_start());
+        let why = match (counted, decoded) {
             (Ok(()), Ok(Some(_))) if is_too_deep => {
-                let error = ChatError::Malformed("the payload is nested too deep");
-                (consult::failure(&error, Some(&name)), Then::GoOn)
+                Why::Failed(ChatError::Malformed("the payload is nested too deep"))
             }
-            (Ok(()), Ok(Some(command))) => match check(&command, socket.session()) {
+            (Ok(()), Ok(Some(command))) => match check(&command, session) {
                 Ok(()) => {
                     return Admitted::Request(Request {
                         socket,
@@ -97,16 +105,13 @@ impl Chat {
                         trace: TraceParent::generate(),
                     });
                 }
-                Err(error) => (consult::failure(&error, Some(&name)), Then::GoOn),
+                Err(error) => Why::Failed(error),
             },
-            (Ok(()), Ok(None)) => {
-                let event = consult::error("unknown event", "invalid", Some(&name));
-                (event, Then::Ignore)
-            }
-            (Ok(()), Err(rejected)) => (rejected, Then::GoOn),
-            (Err(exceeded), _) => over_limit(exceeded, &name),
+            (Ok(()), Ok(None)) => Why::Unknown,
+            (Ok(()), Err(rejection)) => Why::Rejected(rejection),
+            (Err(exceeded), _) => over_limit(exceeded),
         };
-        let outcome = if matches!(then, Then::Ignore) {
+        let outcome = if matches!(why, Why::Unknown) {
             "ignored"
         } else {
             "refused"
@@ -115,23 +120,24 @@ impl Chat {
             .increment(1);
         Admitted::Answer(Answer {
             socket,
+            name,
             ack,
-            event,
-            then,
+            why,
         })
     }
 }
 
-fn over_limit(exceeded: Exceeded, name: &str) -> (ServerEvent, Then) {
-    let (retry_after_ms, then) = match exceeded {
+fn over_limit(exceeded: Exceeded) -> Why {
+    match exceeded {
         Exceeded::Retry { after } => {
             let ms = after.as_micros().div_ceil(1_000);
-            (u64::try_from(ms).unwrap_or(u64::MAX), Then::GoOn)
+            let retry_after_ms = u64::try_from(ms).unwrap_or(u64::MAX);
+            Why::Failed(ChatError::RateLimited { retry_after_ms })
         }
-        Exceeded::Disconnect => (60_000, Then::Disconnect),
-    };
-    let error = ChatError::RateLimited { retry_after_ms };
-    (consult::failure(&error, Some(name)), then)
+        Exceeded::Disconnect => Why::KeptOn(ChatError::RateLimited {
+            retry_after_ms: 60_000,
+        }),
+    }
 }
 
 /// Checks a message's content against the rules of its app.
@@ -183,9 +189,11 @@ const fn class(command: &Command) -> Class {
     match command {
         Command::Send(_) => Class::Message,
         Command::Typing { .. } => Class::Typing,
-        Command::Join { .. }
+        Command::Introduce
+        | Command::Join { .. }
         | Command::Leave { .. }
-        | Command::MarkRead { .. }
+        | Command::MarkRead(_)
+        | Command::SetStatus(_)
         | Command::Sync { .. }
         | Command::Call(_)
         | Command::RefreshToken { .. } => Class::Other,
@@ -195,11 +203,13 @@ const fn class(command: &Command) -> Class {
 /// Returns the name of an event in metrics, whatever its dialect calls it.
 pub(super) const fn label(command: &Command) -> &'static str {
     match command {
+        Command::Introduce => "introduce",
         Command::Join { .. } => "join",
         Command::Leave { .. } => "leave",
         Command::Send(_) => "send",
         Command::Typing { .. } => "typing",
-        Command::MarkRead { .. } => "mark_read",
+        Command::MarkRead(_) => "mark_read",
+        Command::SetStatus(_) => "set_status",
         Command::Sync { .. } => "sync",
         Command::Call(call) => match call.action {
             CallAction::Initiate { .. } => "call_initiate",

@@ -2,7 +2,7 @@
 //! concerns; the client that asked hears at once only in its acknowledgement.
 
 use chat_domain::{
-    ChatError, ErrorKind,
+    ChatError, Dialect, ErrorKind,
     call::{Handed, Party, Ringing, Route, Signal},
 };
 use dialects::{
@@ -68,7 +68,7 @@ impl Chat {
                     Ringing::New(_) => facts.ringing(),
                     Ringing::Already(_) if is_pending() => {
                         // The stores tell nothing: nothing changed.
-                        let ringing = wire::frame(&facts.ringing());
+                        let ringing = wire::frame(Dialect::Consult, &facts.ringing());
                         wire::send(&request.socket, &ringing, Class::Message);
                         facts.ringing()
                     }
@@ -119,5 +119,7 @@ impl Chat {
 
 fn confirm(request: &Request, event: &ServerEvent) {
     count(&request.command, "ok");
-    wire::acknowledge(&request.socket, request.ack, event);
+    if let Some(ack) = request.ack {
+        wire::confirm(&request.socket, ack, Some(&event.to_ack()));
+    }
 }

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::{ChatError, User};
-use dialects::consult;
+use dialects::{Fact, Failure};
 use service_kit::auth::Principal;
 use tokio::time::timeout;
 
@@ -20,7 +20,8 @@ use crate::{
     random,
     registry::{Enrolment, Positions, Registry, UserKey},
     session::{
-        self, ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Session, authenticate,
+        self, ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Room, Session,
+        authenticate,
     },
     store::{Opened, Store},
     transport::{Accepted, Class, ConnectRequest, Reason, Refused, SocketId},
@@ -55,7 +56,7 @@ impl Chat {
         let claimed = Claimed::read(request.auth.as_deref()).filter(|_| may_come_back);
         let is_back = claimed.is_some();
         if let Some(claimed) = claimed {
-            match self.recover(&key, &principal.user, claimed).await {
+            match self.recover(&key, &principal, claimed).await {
                 Ok(recovered) => {
                     count("recovered");
                     count_recovery("recovered");
@@ -69,13 +70,14 @@ impl Chat {
             }
         }
         let opened = self.open(&key, &principal.user).await;
+        let room = Room::initial(principal.app.dialect);
         let mut entrance = Entrance {
             enrolment,
             greeting: Vec::new(),
             is_back: false,
         };
         let Some(opened) = opened else {
-            let places = Places::default();
+            let places = Places::default().in_room(room);
             return Ok(Accepted {
                 session: Session::new(principal, entrance, places, None),
                 id: SocketId::random(),
@@ -83,10 +85,11 @@ impl Chat {
             });
         };
         if is_back {
-            entrance.greeting.push(consult::resync(&opened.heads));
+            entrance.greeting =
+                wire::frames(session::terms(&principal.app), &Fact::Resync(&opened.heads));
         }
         let beginning = session::beginning(&opened, now).filter(|_| may_come_back);
-        let places = session::first_places(&opened);
+        let places = session::first_places(&opened, room);
         let Some(beginning) = beginning else {
             return Ok(Accepted {
                 session: Session::new(principal, entrance, places, None),
@@ -196,7 +199,8 @@ impl Chat {
             let error = ChatError::RateLimited {
                 retry_after_ms: 60_000,
             };
-            wire::reply(&oldest, None, &consult::failure(&error, None));
+            let failure = Failure::of(socket.session().dialect(), &error, None);
+            wire::tell(&oldest, &Fact::Failed(&failure));
             // Not its transport: the client would come back and push out another one.
             oldest.disconnect();
         }
@@ -204,7 +208,7 @@ impl Chat {
             self.parts.delivery.moved(socket);
         }
         for event in greeting {
-            wire::send(socket, &wire::frame(&event), Class::Message);
+            wire::send(socket, &event, Class::Message);
         }
         if socket.session().with_places(|places| places.is_behind()) {
             self.parts.delivery.refill(socket);
@@ -260,9 +264,8 @@ impl Opening {
             let Ok(opened) = self.open(&user).await else {
                 continue;
             };
-            let frame = wire::frame(&consult::resync(&opened.heads));
             for socket in self.registry.sockets(&self.user).iter() {
-                wire::send(socket, &frame, Class::Message);
+                wire::tell(socket, &Fact::Resync(&opened.heads));
             }
         }
     }

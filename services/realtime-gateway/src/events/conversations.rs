@@ -1,22 +1,23 @@
 //! Rooms, and what was missed in them.
 
-use chat_domain::{ChatError, ConversationId, Seq};
-use dialects::consult;
+use chat_domain::{ChatError, ConversationId, Place, Seq};
+use dialects::{Fact, Synced};
 
 use super::{Chat, Request, answer};
 
 impl Chat {
     /// Enters a room, for participants.
-    pub(super) async fn join(
-        &self,
-        request: &Request,
-        conversation: ConversationId,
-    ) -> Result<(), ChatError> {
+    pub(super) async fn join(&self, request: &Request, place: &Place) -> Result<(), ChatError> {
         let session = request.socket.session();
-        self.membership.check(&session.key(), conversation).await?;
+        let room = self.membership.find(session, place).await?;
+        let conversation = room.id;
         session.join(conversation)?;
         self.parts.delivery.joined(&session.app().id, conversation);
-        answer(request, &consult::joined_conversation(conversation));
+        let joined = Fact::Joined {
+            place,
+            conversation,
+        };
+        answer(request, &joined);
         Ok(())
     }
 
@@ -30,7 +31,7 @@ impl Chat {
             .typing
             .stop(request.socket.number(), conversation);
         request.socket.session().leave(conversation)?;
-        answer(request, &consult::left_conversation(conversation));
+        answer(request, &Fact::Left { conversation });
         Ok(())
     }
 
@@ -38,19 +39,29 @@ impl Chat {
     pub(super) async fn sync(
         &self,
         request: &Request,
-        since: &[(ConversationId, Seq)],
+        since: &[(Place, Seq)],
     ) -> Result<(), ChatError> {
-        let user = request.socket.session().key();
-        let synced = self.parts.store.sync(&user, since).await?;
-        let parts: Vec<consult::Synced<'_>> = synced
+        let session = request.socket.session();
+        let mut positions = Vec::with_capacity(since.len());
+        for (place, seq) in since {
+            let id = match place {
+                Place::Conversation(id) => *id,
+                Place::Booking(_) | Place::Peer(_) => {
+                    self.membership.find(session, place).await?.id
+                }
+            };
+            positions.push((id, *seq));
+        }
+        let synced = self.parts.store.sync(&session.key(), &positions).await?;
+        let parts: Vec<Synced<'_>> = synced
             .iter()
-            .map(|synced| consult::Synced {
+            .map(|synced| Synced {
                 conversation: &synced.conversation,
                 messages: &synced.messages,
                 more: synced.more,
             })
             .collect();
-        answer(request, &consult::sync_result(&parts));
+        answer(request, &Fact::Synced(&parts));
         Ok(())
     }
 }

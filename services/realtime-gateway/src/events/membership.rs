@@ -9,11 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chat_domain::{ChatError, Conversation, ConversationId};
+use chat_domain::{
+    AppId, ChatError, Conversation, ConversationId, Dialect, Place, Subject, SubjectId, UserId,
+};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::{registry::UserKey, store::Store};
+use crate::{registry::UserKey, session::Session, store::Store};
 
 /// How many conversations a generation holds.
 const CAPACITY: usize = 20_000;
@@ -29,9 +31,43 @@ pub struct Membership {
 
 #[derive(Debug)]
 struct Generations {
-    young: HashMap<ConversationId, Arc<Conversation>>,
-    old: HashMap<ConversationId, Arc<Conversation>>,
+    young: HashMap<Key, Arc<Conversation>>,
+    old: HashMap<Key, Arc<Conversation>>,
     since: Instant,
+}
+
+/// What a conversation is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Id(ConversationId),
+    Booking(AppId, SubjectId),
+    /// In order.
+    Pair(AppId, [UserId; 2]),
+}
+
+impl Key {
+    fn new(user: &UserKey, place: &Place) -> Self {
+        match place {
+            Place::Conversation(id) => Self::Id(*id),
+            Place::Booking(booking) => Self::Booking(user.app.clone(), booking.clone()),
+            Place::Peer(peer) => Self::pair(&user.app, [user.user.clone(), peer.clone()]),
+        }
+    }
+
+    fn pair(app: &AppId, mut users: [UserId; 2]) -> Self {
+        users.sort_unstable();
+        Self::Pair(app.clone(), users)
+    }
+
+    fn of(conversation: &Conversation) -> Self {
+        match &conversation.subject {
+            Subject::Booking(booking) => Self::Booking(conversation.app.clone(), booking.clone()),
+            Subject::Pair => {
+                let [one, other] = &conversation.participants;
+                Self::pair(&conversation.app, [one.user.clone(), other.user.clone()])
+            }
+        }
+    }
 }
 
 impl Membership {
@@ -48,22 +84,34 @@ impl Membership {
         }
     }
 
-    /// Returns a conversation to one of its participants.
+    /// Returns the conversation that a client means to one of its participants.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::NotParticipant`], or a failure of kind `NotFound` or `Unavailable`.
-    pub async fn check(
+    /// Returns [`ChatError::NotParticipant`], or a failure of kind `Unauthorized`, `NotFound`,
+    /// `Invalid` or `Unavailable`.
+    pub async fn find(
         &self,
-        user: &UserKey,
-        id: ConversationId,
+        session: &Session,
+        place: &Place,
     ) -> Result<Arc<Conversation>, ChatError> {
-        let known = self.generations.lock().get(id, Instant::now());
+        let user = session.key();
+        let key = Key::new(&user, place);
+        let known = self.generations.lock().get(&key, Instant::now());
         let conversation = if let Some(conversation) = known {
             conversation
         } else {
-            let conversation = Arc::new(self.store.conversation(user, id).await?);
-            self.insert(Arc::clone(&conversation));
+            let found = match place {
+                Place::Conversation(id) => self.store.conversation(&user, *id).await?,
+                Place::Booking(_) | Place::Peer(_) => {
+                    let opened = self
+                        .store
+                        .open_conversation(&user.app, session.user(), place);
+                    opened.await?
+                }
+            };
+            let conversation = Arc::new(found);
+            self.insert(key, Arc::clone(&conversation));
             conversation
         };
         if conversation.app != user.app {
@@ -76,24 +124,28 @@ impl Membership {
     }
 
     /// Remembers a conversation that came along.
-    pub fn learn(&self, conversation: &Conversation) {
-        let is_known = self.generations.lock().young.contains_key(&conversation.id);
+    pub fn learn(&self, session: &Session, conversation: &Conversation) {
+        let key = match session.dialect() {
+            Dialect::Consult => Key::Id(conversation.id),
+            Dialect::Care | Dialect::Clinic | Dialect::Booking => Key::of(conversation),
+        };
+        let is_known = self.generations.lock().young.contains_key(&key);
         if !is_known {
-            self.insert(Arc::new(conversation.clone()));
+            self.insert(key, Arc::new(conversation.clone()));
         }
     }
 
-    fn insert(&self, conversation: Arc<Conversation>) {
+    fn insert(&self, key: Key, conversation: Arc<Conversation>) {
         let mut generations = self.generations.lock();
         generations.turn(Instant::now());
-        generations.young.insert(conversation.id, conversation);
+        generations.young.insert(key, conversation);
     }
 }
 
 impl Generations {
-    fn get(&mut self, id: ConversationId, now: Instant) -> Option<Arc<Conversation>> {
+    fn get(&mut self, key: &Key, now: Instant) -> Option<Arc<Conversation>> {
         self.turn(now);
-        let known = self.young.get(&id).or_else(|| self.old.get(&id))?;
+        let known = self.young.get(key).or_else(|| self.old.get(key))?;
         Some(Arc::clone(known))
     }
 

@@ -1,8 +1,8 @@
 //! Sending and reading messages.
 
-use chat_domain::{ChatError, ConversationId, MessageId, Receipt};
+use chat_domain::{ChatError, MessageId, Receipt, Status};
 use chat_proto::v1;
-use dialects::{Command, Send, consult};
+use dialects::{Command, Fact, MarkRead, Send};
 use uuid::Uuid;
 
 use super::{Chat, Request, admit, answer, fail};
@@ -44,7 +44,7 @@ impl Chat {
                 return;
             }
         };
-        self.membership.learn(&appended.conversation);
+        self.membership.learn(session, &appended.conversation);
         let mut results = appended.results.into_iter();
         for request in &requests {
             match results.next() {
@@ -52,14 +52,14 @@ impl Chat {
                     let conversation = &appended.conversation;
                     self.parts
                         .delivery
-                        .appended(conversation, &message, appended.epoch)
+                        .appended(conversation, &message, appended.epoch, &request.socket)
                         .await;
                     let delivery = &self.parts.delivery;
                     delivery
                         .reached(&request.socket, conversation.id, message.seq)
                         .await;
                     let conversation = as_of(conversation, &message);
-                    answer(request, &consult::message_sent(&message, &conversation));
+                    answer(request, &Fact::Sent(&message, &conversation));
                 }
                 Some(Err(error)) => fail(request, &error),
                 None => fail(request, &ChatError::Internal("a result is missing".into())),
@@ -71,23 +71,34 @@ impl Chat {
     pub(super) async fn mark_read(
         &self,
         request: &Request,
-        conversation: ConversationId,
-        ids: &[MessageId],
+        read: &MarkRead,
     ) -> Result<(), ChatError> {
         let user = request.socket.session().key();
         let origin = self.origin(&request.socket).to_wire();
-        let (marked, _at) = self
-            .parts
-            .store
-            .receive(
-                &user,
-                conversation,
-                ids,
-                Receipt::Read,
-                (origin, request.trace.to_string()),
-            )
-            .await?;
-        answer(request, &consult::marked_as_read(&marked));
+        let by = (origin, request.trace.to_string());
+        let store = &self.parts.store;
+        let marked: Vec<MessageId> = match read {
+            MarkRead::In { conversation, ids } => {
+                let read = store.receive(&user, *conversation, ids, Receipt::Read, by);
+                let (marked, _at) = read.await?;
+                marked
+            }
+            MarkRead::From(peer) => store.read_all_of(&user, peer, by).await?,
+            MarkRead::Messages(ids) => store.read(&user, ids, by).await?,
+        };
+        answer(request, &Fact::Marked { ids: &marked });
+        Ok(())
+    }
+
+    /// Takes what the user says of itself; whom it concerns hears of it from the store.
+    pub(super) async fn set_status(
+        &self,
+        request: &Request,
+        status: Status,
+    ) -> Result<(), ChatError> {
+        let user = request.socket.session().key();
+        self.parts.store.set_status(&user, status).await?;
+        answer(request, &Fact::StatusSet(status));
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use std::{
 };
 
 use chat_domain::{ChatError, ErrorKind};
-use dialects::{Command, ServerEvent};
+use dialects::{Command, Fact, Failure};
 use service_kit::{auth::Verifier, http, traced};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -84,15 +84,15 @@ impl Chat {
     /// [`Chat::send_all`].
     async fn handle(&self, request: &Request) -> Result<(), ChatError> {
         match &request.command {
-            Command::Join { conversation } => self.join(request, *conversation).await,
-            Command::Leave { conversation } => self.leave(request, *conversation),
-            Command::Typing {
-                conversation,
-                active,
-            } => self.type_in(request, *conversation, *active).await,
-            Command::MarkRead { conversation, ids } => {
-                self.mark_read(request, *conversation, ids).await
+            Command::Introduce => {
+                answer(request, &Fact::Introduced(request.socket.session().user()));
+                Ok(())
             }
+            Command::Join { place } => self.join(request, place).await,
+            Command::Leave { conversation } => self.leave(request, *conversation),
+            Command::Typing { place, active } => self.type_in(request, place, *active).await,
+            Command::MarkRead(read) => self.mark_read(request, read).await,
+            Command::SetStatus(status) => self.set_status(request, *status).await,
             Command::Sync { since } => self.sync(request, since).await,
             Command::Call(command) => self.call(request, command).await,
             Command::RefreshToken { token } => {
@@ -140,7 +140,8 @@ impl Application for Chat {
     type Session = Session;
 
     fn has_namespace(&self, namespace: &str) -> bool {
-        namespace == wire::NAMESPACE
+        let mut apps = self.parts.verifier.apps().iter();
+        apps.any(|app| dialects::namespace(app.dialect) == namespace)
     }
 
     fn origin_allowed(&self, origin: &str, host: Option<&str>) -> bool {
@@ -178,9 +179,9 @@ impl Application for Chat {
 }
 
 /// Answers a request.
-fn answer(request: &Request, event: &ServerEvent) {
+fn answer(request: &Request, fact: &Fact<'_>) {
     count(&request.command, "ok");
-    wire::reply(&request.socket, request.ack, event);
+    wire::reply(&request.socket, &request.name, request.ack, fact);
 }
 
 /// Answers a request that failed.
@@ -192,8 +193,10 @@ fn fail(request: &Request, error: &ChatError) {
     } else {
         tracing::debug!(error = source, "event refused");
     }
-    let event = dialects::consult::failure(error, Some(&request.name));
-    wire::reply(&request.socket, request.ack, &event);
+    let dialect = request.socket.session().dialect();
+    let failure = Failure::of(dialect, error, Some(&request.name));
+    let failed = Fact::Failed(&failure);
+    wire::reply(&request.socket, &request.name, request.ack, &failed);
 }
 
 fn count(command: &Command, outcome: &'static str) {

@@ -4,16 +4,19 @@
 //! fetch. Not here: how a claim is proved ([`session`](crate::session)), and how what was
 //! missed gets to the client ([`delivery`](crate::delivery)).
 
-use chat_domain::{ChatError, ConversationId, ErrorKind, MessageId, Timestamp, User, UserId};
+use chat_domain::{ChatError, ConversationId, ErrorKind, MessageId, Timestamp, UserId};
 use chat_proto::{WireError, WireId as _, v1};
-use dialects::{ServerEvent, consult};
+use dialects::{Fact, Terms};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use service_kit::auth::Principal;
+use socketio_protocol::Frame;
 
 use super::Chat;
 use crate::{
     registry::UserKey,
-    session::{BadClaim, Places, SessionTag},
+    session::{self, BadClaim, Places, Room, SessionTag},
+    wire,
 };
 
 /// The most messages that one event of receipts names.
@@ -24,7 +27,7 @@ pub(super) struct Recovered {
     pub(super) tag: SessionTag,
     pub(super) pid: String,
     pub(super) places: Places,
-    pub(super) greeting: Vec<ServerEvent>,
+    pub(super) greeting: Vec<Frame>,
 }
 
 /// What the library adds to what a client connects with.
@@ -78,7 +81,7 @@ impl Chat {
     pub(super) async fn recover(
         &self,
         key: &UserKey,
-        user: &User,
+        principal: &Principal,
         claimed: Claimed,
     ) -> Result<Recovered, NotRecovered> {
         let (Some(Value::String(pid)), offset) = (claimed.pid, claimed.offset) else {
@@ -91,39 +94,57 @@ impl Chat {
         };
         let owner = (&key.app, &key.user);
         let now = service_kit::now();
+        let room = Room::initial(principal.app.dialect);
         let claim = self.parts.recovery.open(owner, &pid, offset, now)?;
+        let claim = claim.in_room(room);
         self.confirm_interest().await;
         let store = &self.parts.store;
-        let resumed = store.resume_session(&key.app, user, &claim.stood()).await?;
+        let stood = claim.stood();
+        let resumed = store.resume_session(&key.app, &principal.user, &stood);
+        let resumed = resumed.await?;
         self.parts.delivery.opened(key, &resumed.opened);
         Ok(Recovered {
             tag: claim.beginning.tag,
             pid,
-            greeting: receipts(&resumed.receipts, &key.user)?,
-            places: claim.places(&resumed),
+            greeting: receipts(session::terms(&principal.app), &resumed.receipts, &key.user)?,
+            places: claim.places(&resumed, room),
         })
     }
 }
 
 /// Says what was received meanwhile, as if it had just been.
-fn receipts(receipts: &[v1::MessagesReceived], me: &UserId) -> Result<Vec<ServerEvent>, ChatError> {
-    let mut events = Vec::new();
+fn receipts(
+    terms: Terms,
+    receipts: &[v1::MessagesReceived],
+    me: &UserId,
+) -> Result<Vec<Frame>, ChatError> {
+    let mut frames = Vec::new();
     for received in receipts {
         let conversation = ConversationId::from_wire(&received.conversation_id)?;
-        let by = UserId::new(&received.user_id)?;
+        let reader = UserId::new(&received.user_id)?;
+        let at = Timestamp(received.at_ms);
         let ids = received.message_ids.iter();
         let ids = ids.map(|id| MessageId::from_wire(id));
         let ids: Vec<MessageId> = ids.collect::<Result<_, WireError>>()?;
         for ids in ids.chunks(MAX_RECEIPTS) {
-            match received.receipt() {
-                v1::ReceiptKind::Read => events.push(consult::messages_read(conversation, ids)),
-                v1::ReceiptKind::Delivered if by != *me => {
-                    let at = Timestamp(received.at_ms);
-                    events.push(consult::message_delivered(conversation, ids, &by, at));
-                }
-                v1::ReceiptKind::Delivered | v1::ReceiptKind::Unspecified => {}
-            }
+            let fact = match received.receipt() {
+                v1::ReceiptKind::Read => Fact::Read {
+                    conversation,
+                    ids,
+                    reader: &reader,
+                    at,
+                },
+                v1::ReceiptKind::Delivered if reader != *me => Fact::Delivered {
+                    conversation,
+                    ids,
+                    sender: me,
+                    reader: &reader,
+                    at,
+                },
+                v1::ReceiptKind::Delivered | v1::ReceiptKind::Unspecified => continue,
+            };
+            frames.extend(wire::frames(terms, &fact));
         }
     }
-    Ok(events)
+    Ok(frames)
 }

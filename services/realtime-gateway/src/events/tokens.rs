@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_domain::ChatError;
-use dialects::consult;
+use dialects::{Fact, Failure};
 
 use super::{Chat, Request, answer, count, fail};
 use crate::{session::Expired, wire};
@@ -19,15 +19,17 @@ impl Chat {
             Ok(principal) => principal,
             Err(error) => {
                 count(&request.command, error.code());
-                let event = consult::error(&error.to_string(), error.code(), Some(&request.name));
-                wire::reply(&request.socket, request.ack, &event);
+                let text = error.to_string();
+                let failure = Failure::new(&text, error.code(), Some(&request.name));
+                let failed = Fact::Failed(&failure);
+                wire::reply(&request.socket, &request.name, request.ack, &failed);
                 return;
             }
         };
         if principal.app.id != session.app().id || principal.user.id != session.user().id {
             fail(request, &ChatError::Forbidden("token of another user"));
         } else if self.expiry.extend(&request.socket, principal.expires_at) {
-            answer(request, &consult::auth_refreshed(principal.expires_at));
+            answer(request, &Fact::TokenRefreshed(principal.expires_at));
         } else {
             fail(
                 request,
@@ -46,8 +48,8 @@ impl Chat {
             for socket in self.expiry.due(now) {
                 match socket.session().expire(now) {
                     Expired::Tell => {
-                        let event = consult::error("Token expired", "token_expired", None);
-                        wire::reply(&socket, None, &event);
+                        let failure = Failure::new("Token expired", "token_expired", None);
+                        wire::tell(&socket, &Fact::Failed(&failure));
                         self.expiry.add(&socket);
                     }
                     Expired::Leave => socket.disconnect(),

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chat_domain::{ChatError, Conversation, ConversationId, User};
+use chat_domain::{ChatError, Conversation, ConversationId, ErrorKind, Place, User};
 use chat_proto::{WireId as _, subject, v1};
+use dialects::Fact;
 use parking_lot::Mutex;
 use prost::Message as _;
 use service_kit::TraceParent;
 
 use super::{Chat, Request};
-use crate::{delivery::DelayLine, ports::Publisher};
+use crate::{delivery::DelayLine, ports::Publisher, wire};
 
 /// How long somebody types who says nothing more.
 const LASTS: Duration = Duration::from_secs(5);
@@ -70,8 +71,12 @@ impl TypingSignals {
 
     /// Ends the typing of a socket in a conversation, if it types there.
     pub fn stop(&self, socket: u64, conversation: ConversationId) {
-        let ended = self.active.lock().remove(&(socket, conversation));
-        self.publish_stop(ended);
+        self.publish_stop(self.forget(socket, conversation));
+    }
+
+    /// Ends it without telling.
+    fn forget(&self, socket: u64, conversation: ConversationId) -> Option<Typist> {
+        self.active.lock().remove(&(socket, conversation))
     }
 
     /// Ends the typing of a socket everywhere.
@@ -145,29 +150,27 @@ impl Chat {
     pub(super) async fn type_in(
         &self,
         request: &Request,
-        conversation: ConversationId,
+        place: &Place,
         active: bool,
     ) -> Result<(), ChatError> {
         let session = request.socket.session();
         let (typing, user) = (&self.parts.typing, session.user());
-        let conversation = self.membership.check(&session.key(), conversation).await?;
-        if active {
-            typing.start(request.socket.number(), user, &conversation);
-        } else {
-            typing
-                .active
-                .lock()
-                .remove(&(request.socket.number(), conversation.id));
-            // Also without a start before it: the end of one may have been lost.
-            typing.publish(user, &conversation, false);
+        match (self.membership.find(session, place).await, place) {
+            (Ok(conversation), _) if active => {
+                typing.start(request.socket.number(), user, &conversation);
+            }
+            (Ok(conversation), _) => {
+                typing.forget(request.socket.number(), conversation.id);
+                // Also without a start before it: the end of one may have been lost.
+                typing.publish(user, &conversation, false);
+            }
+            // Whether somebody may be written to is not told by typing.
+            (Err(error), Place::Peer(_)) if error.kind() != ErrorKind::Unavailable => {}
+            (Err(error), _) => return Err(error),
         }
         super::count(&request.command, "ok");
-        if let Some(ack) = request.ack {
-            // There is no event to answer with: the client's own is confirmed.
-            let (event, id) = (&request.name, conversation.id);
-            let heard = format!(r#"{{"event":"{event}","data":{{"conversationId":"{id}"}}}}"#);
-            request.socket.ack(ack, &[&heard]);
-        }
+        let heard = Fact::Heard(place);
+        wire::acknowledge(&request.socket, &request.name, request.ack, &heard);
         Ok(())
     }
 }

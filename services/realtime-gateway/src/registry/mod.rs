@@ -102,6 +102,12 @@ impl Registry {
         }
     }
 
+    /// Returns the conversations that somebody here is in.
+    #[must_use]
+    pub fn trackers(&self) -> Arc<Conversations> {
+        Arc::clone(&self.conversations)
+    }
+
     /// Announces a socket of `user`, and asks for the user's events if it is the first.
     #[must_use = "the user is gone with it"]
     pub fn enrol(self: &Arc<Self>, user: UserKey) -> Enrolment {

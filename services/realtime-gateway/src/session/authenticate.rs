@@ -8,16 +8,13 @@ use service_kit::{
     http,
 };
 
-use crate::{
-    transport::{AfterRefusal, ConnectRequest, Refused},
-    wire,
-};
+use crate::transport::{AfterRefusal, ConnectRequest, Refused};
 
 /// Why a client is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Its token is missing or not good.
-    Token(TokenError),
+    /// Its token is missing or not good; where it is known, in the words of its dialect.
+    Token(TokenError, Option<Dialect>),
     /// Its app's clients connect elsewhere.
     Namespace,
     /// Its page is none of its app's.
@@ -29,7 +26,7 @@ impl Refusal {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Token(error) => error.code(),
+            Self::Token(error, _) => error.code(),
             Self::Namespace => "invalid_namespace",
             Self::Origin => "origin_refused",
         }
@@ -39,8 +36,8 @@ impl Refusal {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         let (message, data) = match refusal {
-            Refusal::Token(error) => (
-                error.message(Some(Dialect::Consult)),
+            Refusal::Token(error, dialect) => (
+                error.message(dialect),
                 Some(json!({ "code": error.code() })),
             ),
             Refusal::Namespace => ("Invalid namespace", None),
@@ -64,9 +61,11 @@ pub fn authenticate(
     request: &ConnectRequest,
     now: Timestamp,
 ) -> Result<Principal, Refusal> {
-    let token = token(request).ok_or(Refusal::Token(TokenError::Missing))?;
-    let principal = verifier.verify(&token, now).map_err(Refusal::Token)?;
-    if !wire::is_served(principal.app.dialect) || *request.namespace != *wire::NAMESPACE {
+    let token = token(request).ok_or(Refusal::Token(TokenError::Missing, None))?;
+    let principal = verifier
+        .verify(&token, now)
+        .map_err(|error| Refusal::Token(error, verifier.dialect(&token)))?;
+    if *request.namespace != *dialects::namespace(principal.app.dialect) {
         return Err(Refusal::Namespace);
     }
     let handshake = &request.handshake;

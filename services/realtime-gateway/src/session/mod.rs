@@ -13,10 +13,11 @@ mod sending;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chat_domain::{ChatError, ConversationId, Timestamp, User};
-use dialects::ServerEvent;
+use chat_domain::{ChatError, ConversationId, Dialect, Timestamp, User};
+use dialects::Terms;
 use parking_lot::Mutex;
 use service_kit::{apps::App, auth::Principal};
+use socketio_protocol::Frame;
 
 pub use authenticate::{Refusal, authenticate};
 pub use cursor::{BadClaim, Beginning, Claim, MAX_LISTED, RecoveryKey, SessionTag};
@@ -65,7 +66,7 @@ struct State {
 pub struct Entrance {
     pub enrolment: Enrolment,
     /// What the client is to be told at once.
-    pub greeting: Vec<ServerEvent>,
+    pub greeting: Vec<Frame>,
     /// Whether the client has had another connection in this session.
     pub is_back: bool,
 }
@@ -100,6 +101,18 @@ impl Session {
     #[must_use]
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Returns how the client talks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.app.dialect
+    }
+
+    /// Returns in which terms the client is told things.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        terms(&self.app)
     }
 
     /// Returns the user that the token named.
@@ -181,6 +194,15 @@ impl Session {
     /// Returns [`Exceeded`] when it may not be handled.
     pub fn admit(&self, class: Class, rates: &Rates, now: Duration) -> Result<(), Exceeded> {
         self.state.lock().buckets.take(class, rates, now)
+    }
+}
+
+/// Returns in which terms the clients of an app are told things.
+#[must_use]
+pub fn terms(app: &App) -> Terms {
+    Terms {
+        dialect: app.dialect,
+        retention: app.policy.retention,
     }
 }
 

@@ -9,7 +9,7 @@
 //! Sans-IO. Not here: who is told what (`delivery`), and how a client proves where it stood
 //! ([`cursor`](super::cursor)).
 
-use chat_domain::{ChatError, ConversationId, Seq};
+use chat_domain::{ChatError, ConversationId, Dialect, Seq};
 use smallvec::SmallVec;
 
 use crate::transport::Sent;
@@ -30,6 +30,8 @@ pub struct Places {
     complete: bool,
     /// The numbers that the session began with mean nothing any more.
     is_outdated: bool,
+    /// What the socket hears of a conversation unless it joined or left.
+    initial: Room,
     /// There while somebody fetches for the socket.
     behind: Option<Box<SmallVec<[Missing; 1]>>>,
 }
@@ -56,8 +58,20 @@ pub enum Room {
     Heard,
     /// Also who types and who reads.
     Joined,
-    /// Nothing.
+    /// Nothing: it left, or never joined where nothing is heard before.
     Left,
+}
+
+impl Room {
+    /// Returns what sockets hear of their user's conversations from the beginning.
+    #[must_use]
+    pub const fn initial(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Consult => Self::Heard,
+            Dialect::Care | Dialect::Clinic => Self::Joined,
+            Dialect::Booking => Self::Left,
+        }
+    }
 }
 
 /// A conversation in which the socket is behind.
@@ -129,10 +143,24 @@ impl Place {
     #[must_use]
     pub fn moved(self, after: Option<Seq>) -> Self {
         Self {
-            after: after.unwrap_or(UNKNOWN),
             is_first: false,
+            ..self.passed(after)
+        }
+    }
+
+    /// Returns the place where nothing was heard meanwhile, so that nothing has to be remembered.
+    #[must_use]
+    pub fn passed(self, after: Option<Seq>) -> Self {
+        Self {
+            after: after.unwrap_or(UNKNOWN),
             ..self
         }
+    }
+
+    /// Tells whether it is still as it was in the session's beginning.
+    #[must_use]
+    pub const fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Returns up to where everything was queued, if that is known.
@@ -155,8 +183,22 @@ impl Places {
             epoch,
             complete,
             is_outdated: false,
+            initial: Room::default(),
             behind: None,
         }
+    }
+
+    /// Changes what is heard of conversations that were neither joined nor left: of those that are
+    /// known already, too.
+    #[must_use]
+    pub fn in_room(mut self, room: Room) -> Self {
+        for place in &mut self.known {
+            if place.room == self.initial {
+                place.room = room;
+            }
+        }
+        self.initial = room;
+        self
     }
 
     /// Tells whether messages of the conversation are for the socket: unless it left.
@@ -320,12 +362,12 @@ impl Places {
 
     fn room(&self, conversation: ConversationId) -> Room {
         self.find(conversation)
-            .map_or(Room::Heard, |place| place.room)
+            .map_or(self.initial, |place| place.room)
     }
 
     fn set(&mut self, conversation: ConversationId, room: Room) -> Result<(), ChatError> {
-        let is_new = self.room(conversation) == Room::Heard;
-        let in_rooms = self.known.iter().filter(|place| place.room != Room::Heard);
+        let is_new = self.room(conversation) == self.initial;
+        let in_rooms = self.known.iter().filter(|place| place.room != self.initial);
         if is_new && MAX_ROOMS <= in_rooms.count() {
             return Err(ChatError::TooLarge("the number of rooms"));
         }
@@ -446,7 +488,8 @@ impl Places {
     fn enter(&mut self, conversation: ConversationId) -> &mut Place {
         let index = self.index(conversation).unwrap_or_else(|index| {
             let after = self.complete.then_some(Seq(0));
-            self.known.insert(index, Place::new(conversation, after));
+            let place = Place::new(conversation, after).in_room(self.initial);
+            self.known.insert(index, place);
             index
         });
         #[expect(clippy::indexing_slicing, reason = "found or inserted")]

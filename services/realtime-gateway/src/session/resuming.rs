@@ -37,9 +37,9 @@ pub fn beginning(opened: &Opened, now: Timestamp) -> Option<Beginning> {
     })
 }
 
-/// Returns the places of a session that begins so.
+/// Returns the places of a session that begins so, and that hears as much of each from the beginning.
 #[must_use]
-pub fn first_places(opened: &Opened) -> Places {
+pub fn first_places(opened: &Opened, room: Room) -> Places {
     let places = opened.heads.iter().enumerate().map(|(index, (id, last))| {
         let listed = u8::try_from(index).ok().filter(|_| index < MAX_LISTED);
         match listed {
@@ -47,10 +47,19 @@ pub fn first_places(opened: &Opened) -> Places {
             None => Place::implied(*id, *last),
         }
     });
-    Places::new(opened.epoch, opened.complete, places)
+    Places::new(opened.epoch, opened.complete, places).in_room(room)
 }
 
 impl Claim {
+    /// Says what the session heard of each conversation from the beginning.
+    #[must_use]
+    pub fn in_room(mut self, room: Room) -> Self {
+        for place in self.places.iter_mut().filter(|place| place.is_first()) {
+            *place = place.in_room(room);
+        }
+        self
+    }
+
     /// Says what the store has to know of it.
     #[must_use]
     pub fn stood(&self) -> Stood {
@@ -72,9 +81,10 @@ impl Claim {
         }
     }
 
-    /// Returns the places of a session that goes on: where it stood, behind in what it missed.
+    /// Returns the places of a session that goes on: where it stood, behind in what it missed. Of
+    /// conversations that are new it hears as much as `room` says.
     #[must_use]
-    pub fn places(&self, resumed: &Resumed) -> Places {
+    pub fn places(&self, resumed: &Resumed, room: Room) -> Places {
         let opened = &resumed.opened;
         let mut last: HashMap<ConversationId, Seq> = opened.heads.iter().copied().collect();
         last.extend(resumed.stands.iter().map(|(id, _after, last)| (*id, *last)));
@@ -96,12 +106,13 @@ impl Claim {
         for place in &self.places {
             let place = match (place.room, place.after()) {
                 (Room::Heard | Room::Joined, Some(_)) => *place,
-                (Room::Left, _) => place.moved(last.get(&place.conversation).copied()),
+                (Room::Left, _) => place.passed(last.get(&place.conversation).copied()),
                 (Room::Heard | Room::Joined, None) => place.moved(stands(&place.conversation)),
             };
             all.insert(place.conversation, place);
         }
-        let mut places = Places::new(opened.epoch, opened.complete, all.into_values());
+        let places = Places::new(opened.epoch, opened.complete, all.into_values());
+        let mut places = places.in_room(room);
         for (conversation, _after, last) in &resumed.stands {
             places.observe(*conversation, opened.epoch, *last);
         }

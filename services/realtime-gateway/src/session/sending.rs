@@ -27,17 +27,18 @@ impl Session {
         socket.send(&self.with_offset(event, &places), class)
     }
 
-    /// Queues a message if it is the next one of its conversation for the socket.
+    /// Queues a message if it is the next one of its conversation for the socket. With `None` it
+    /// needs no telling.
     pub fn offer(
         &self,
         socket: &ChatSocket,
         conversation: ConversationId,
         at: (u64, Seq),
-        event: &Frame,
+        event: Option<&Frame>,
     ) -> Offered {
-        self.places.lock().offer(conversation, at, |places| {
-            socket.send(&self.with_offset(event, places), Class::Refillable)
-        })
+        self.places
+            .lock()
+            .offer(conversation, at, |places| self.queue(socket, event, places))
     }
 
     /// Queues a message that was fetched for the socket, unless it has that.
@@ -46,9 +47,15 @@ impl Session {
         socket: &ChatSocket,
         conversation: ConversationId,
         at: (u64, Seq),
-        event: &Frame,
+        event: Option<&Frame>,
     ) -> Offered {
-        self.places.lock().fill(conversation, at, |places| {
+        self.places
+            .lock()
+            .fill(conversation, at, |places| self.queue(socket, event, places))
+    }
+
+    fn queue(&self, socket: &ChatSocket, event: Option<&Frame>, places: &Places) -> Sent {
+        event.map_or(Sent::Queued, |event| {
             socket.send(&self.with_offset(event, places), Class::Refillable)
         })
     }

@@ -5,6 +5,7 @@
 //! travels is in `proto/`; how it travels is behind [`Requests`].
 
 mod calls;
+mod peers;
 mod resume;
 
 use std::{sync::Arc, time::Duration};
@@ -100,7 +101,7 @@ pub struct Synced {
 pub struct Append<'a> {
     pub app: &'a AppId,
     pub sender: &'a User,
-    /// A conversation, or the booking whose conversation it is.
+    /// A conversation, or what its dialect calls it by: a booking, the other user.
     pub target: String,
     /// At most 64.
     pub items: Vec<v1::AppendItem>,

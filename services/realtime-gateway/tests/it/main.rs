@@ -11,6 +11,7 @@ mod chat_messages;
 mod chat_recovery;
 mod chat_rooms;
 mod demo;
+mod dialects;
 mod notify;
 mod peers_nats;
 mod presence;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chat_domain::{AppId, Seq, Timestamp, UserId};
 use realtime_gateway::{
     delivery::{self, Item, Tracker},
-    session::{self, Offered, Places, RecoveryKey, SessionTag},
+    session::{self, Offered, Places, RecoveryKey, Room, SessionTag},
     store::Opened,
     transport,
 };
@@ -271,7 +271,7 @@ impl Gateway {
     /// Makes the socket of a session of its own, and returns its pid.
     pub(crate) fn begin(&mut self, keys: &Keys, number: u64, opened: &Opened) -> Option<String> {
         let beginning = session::beginning(opened, keys.now)?;
-        let places = session::first_places(opened);
+        let places = session::first_places(opened, Room::Heard);
         let socket = Socket::new(places, Some(beginning.tag));
         self.sockets.insert(number, socket);
         Some(keys.key.pid((&keys.app, &keys.user), &beginning))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chat_domain::{AppId, Seq, Timestamp, UserId};
-use realtime_gateway::session::{Places, RecoveryKey};
+use realtime_gateway::session::{Places, RecoveryKey, Room};
 
 use crate::{
     client::{Client, Event},
@@ -247,7 +247,7 @@ impl World {
         let resumed = resumed.and_then(|(claim, store)| store.resume(&claim.stood()));
         let pid = if let (Some(claim), Some(resumed)) = (claim, resumed) {
             gateway.open(&resumed.opened);
-            let places = claim.places(&resumed);
+            let places = claim.places(&resumed, Room::Heard);
             let tag = Some(claim.beginning.tag);
             gateway.sockets.insert(socket, Socket::new(places, tag));
             self.counts.recovered += 1;

@@ -29,14 +29,22 @@ pub(crate) struct Client {
     closed: bool,
     last_ack: u64,
     offset: Option<String>,
+    /// What packets of the namespace begin with, behind their type.
+    prefix: &'static str,
 }
 
 impl Client {
     /// Connects to `/chat`, which must work.
     pub(crate) async fn connect(gateway: SocketAddr, token: &str) -> Self {
+        Self::connect_to(gateway, "/chat", token).await
+    }
+
+    /// Connects to a namespace, which must work.
+    pub(crate) async fn connect_to(gateway: SocketAddr, namespace: &str, token: &str) -> Self {
         let auth = format!(r#"{{"token":"{token}"}}"#);
-        let (client, answer) = Self::attempt(gateway, "/chat", &auth, "").await;
-        assert!(answer.starts_with("40/chat,{\"sid\":"), "{answer}");
+        let (client, answer) = Self::attempt(gateway, namespace, &auth, "").await;
+        let accepted = format!("40{}{{\"sid\":", client.prefix);
+        assert!(answer.starts_with(&accepted), "{answer}");
         client
     }
 
@@ -78,6 +86,7 @@ impl Client {
             closed: false,
             last_ack: 0,
             offset: None,
+            prefix: if namespace == "/" { "" } else { "/chat," },
         };
         assert!(client.packet().await.unwrap().starts_with('0'));
         let namespace = if namespace == "/" {
@@ -96,7 +105,8 @@ impl Client {
     }
 
     pub(crate) async fn emit(&mut self, name: &str, payload: &Value) {
-        self.write(&format!(r#"42/chat,["{name}",{payload}]"#))
+        let prefix = self.prefix;
+        self.write(&format!(r#"42{prefix}["{name}",{payload}]"#))
             .await;
     }
 
@@ -104,7 +114,7 @@ impl Client {
     pub(crate) async fn emit_all(&mut self, events: &[(&str, Value)]) {
         let mut bytes = Vec::new();
         for (name, payload) in events {
-            let packet = format!(r#"42/chat,["{name}",{payload}]"#);
+            let packet = format!(r#"42{}["{name}",{payload}]"#, self.prefix);
             bytes.extend(client::frame(OpCode::Text, packet.as_bytes(), [1, 2, 3, 4]));
         }
         self.stream.write_all(&bytes).await.unwrap();
@@ -114,7 +124,8 @@ impl Client {
     pub(crate) async fn ask(&mut self, name: &str, payload: &Value) -> Value {
         self.last_ack += 1;
         let ack = self.last_ack;
-        self.write(&format!(r#"42/chat,{ack}["{name}",{payload}]"#))
+        let prefix = self.prefix;
+        self.write(&format!(r#"42{prefix}{ack}["{name}",{payload}]"#))
             .await;
         loop {
             if let Heard::Ack(id, answer) = self.hear().await
@@ -147,7 +158,8 @@ impl Client {
             }
             "3" => {
                 let args: Vec<Value> = serde_json::from_str(json).unwrap();
-                Heard::Ack(id.parse().unwrap(), args[0].clone())
+                let argument = args.first().cloned().unwrap_or_default();
+                Heard::Ack(id.parse().unwrap(), argument)
             }
             _ => panic!("unexpected packet {packet}"),
         }
@@ -179,7 +191,8 @@ impl Client {
     pub(crate) async fn expect_silence(&mut self) {
         self.last_ack += 1;
         let ack = self.last_ack;
-        self.write(&format!(r#"42/chat,{ack}["no_such_event"]"#))
+        let prefix = self.prefix;
+        self.write(&format!(r#"42{prefix}{ack}["no_such_event"]"#))
             .await;
         let heard = self.hear().await;
         let is_answer = matches!(heard, Heard::Ack(id, _) if id == ack);

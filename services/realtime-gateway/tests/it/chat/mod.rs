@@ -3,6 +3,7 @@
 //! `NATS_URL` names the server; `cargo xtask test` sets it, `cargo xtask servers` starts one.
 
 mod client;
+mod peers;
 mod proxy;
 mod store;
 mod switchboard;
@@ -32,7 +33,12 @@ pub(crate) use client::{Client, DEADLINE, Heard};
 pub(crate) use proxy::Proxy;
 pub(crate) use store::{FakeStore, Fate};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// One app for each dialect, named after it.
+const APPS: [&str; 4] = ["consult", "care", "clinic", "booking"];
+
+fn secret(app: &str) -> String {
+    format!("{app}-0123456789abcdef0123456789abcdef")
+}
 
 /// A store and what connects gateways to it. Each test has its own, with users of its own.
 pub(crate) struct World {
@@ -78,10 +84,15 @@ impl World {
     pub(crate) async fn new() -> Self {
         let nats = async_nats::connect(nats_url()).await.unwrap();
         let apps_file = std::env::temp_dir().join(format!("apps-{}.toml", Uuid::new_v4()));
-        let apps = format!(
-            "[apps.consult]\ndialect = \"consult\"\n\
-             [[apps.consult.keys]]\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n"
-        );
+        let apps: String = APPS
+            .map(|app| {
+                let secret = secret(app);
+                format!(
+                    "[apps.{app}]\ndialect = \"{app}\"\n\
+                     [[apps.{app}.keys]]\nalgorithm = \"HS256\"\nsecret = \"{secret}\"\n"
+                )
+            })
+            .concat();
         std::fs::write(&apps_file, apps).unwrap();
         Self {
             store: FakeStore::new(nats.clone()),
@@ -190,12 +201,18 @@ pub(crate) fn token(user: &UserId, role: &str) -> String {
 
 pub(crate) fn token_until(user: &UserId, role: &str, exp: u64) -> String {
     let claims = json!({ "sub": user.as_str(), "role": role, "exp": exp });
-    encode(
-        &Header::default(),
-        &claims,
-        &EncodingKey::from_secret(SECRET.as_bytes()),
-    )
-    .unwrap()
+    sign("consult", &claims)
+}
+
+/// Makes a token of an app that is good for an hour.
+pub(crate) fn token_of(app: &str, user: &str, role: &str) -> String {
+    let claims = json!({ "sub": user, "email": user, "role": role, "exp": now_s() + 3_600 });
+    sign(app, &claims)
+}
+
+pub(crate) fn sign(app: &str, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret(app).as_bytes());
+    encode(&Header::default(), claims, &key).unwrap()
 }
 
 pub(crate) fn now_s() -> u64 {

@@ -39,7 +39,7 @@ pub(crate) enum Fate {
 pub(crate) struct FakeStore {
     pub(super) nats: async_nats::Client,
     pub(crate) calls: Calls,
-    conversations: Mutex<HashMap<ConversationId, Stored>>,
+    pub(super) conversations: Mutex<HashMap<ConversationId, Stored>>,
     /// Fates of the next message events; then they are published.
     pub(crate) fates: Mutex<VecDeque<Fate>>,
     pub(crate) is_down: AtomicBool,
@@ -50,9 +50,9 @@ pub(crate) struct FakeStore {
     requests: Mutex<HashMap<Rpc, usize>>,
 }
 
-struct Stored {
-    conversation: Conversation,
-    messages: Vec<Message>,
+pub(super) struct Stored {
+    pub(super) conversation: Conversation,
+    pub(super) messages: Vec<Message>,
     keys: HashMap<(UserId, String), Seq>,
     /// Survives a failover: that takes longer than the clock runs behind.
     last_at: i64,
@@ -74,16 +74,28 @@ impl FakeStore {
 
     /// Makes a conversation between the two.
     pub(crate) fn converse(&self, consultant: &UserId, patient: &UserId) -> ConversationId {
-        let id = ConversationId(Uuid::now_v7());
         let side = |user: &UserId, role| Participant::new(user.clone(), role);
+        let sides = [
+            side(consultant, Role::Consultant),
+            side(patient, Role::Patient),
+        ];
+        let booking = SubjectId::new(&Uuid::new_v4().to_string()).unwrap();
+        self.begin("consult", Subject::Booking(booking), sides)
+    }
+
+    /// Makes a conversation in an app.
+    pub(crate) fn begin(
+        &self,
+        app: &str,
+        subject: Subject,
+        participants: [Participant; 2],
+    ) -> ConversationId {
+        let id = ConversationId(Uuid::now_v7());
         let conversation = Conversation {
             id,
-            app: AppId::new("consult").unwrap(),
-            subject: Subject::Booking(SubjectId::new(&Uuid::new_v4().to_string()).unwrap()),
-            participants: [
-                side(consultant, Role::Consultant),
-                side(patient, Role::Patient),
-            ],
+            app: AppId::new(app).unwrap(),
+            subject,
+            participants,
             last_seq: Seq(0),
             created_at: service_kit::now(),
             updated_at: service_kit::now(),
@@ -103,7 +115,7 @@ impl FakeStore {
         let key = Uuid::new_v4().to_string();
         let role = self.role(id, sender);
         let message = self.insert(id, sender, role, &key, text.to_owned(), false);
-        self.publish_message(id, &message).await;
+        self.publish_message(id, &message, Bytes::new()).await;
         message.seq
     }
 
@@ -178,7 +190,7 @@ impl FakeStore {
         message
     }
 
-    async fn publish_message(&self, id: ConversationId, message: &Message) {
+    async fn publish_message(&self, id: ConversationId, message: &Message, origin: Bytes) {
         let fate = self.fates.lock().pop_front().unwrap_or(Fate::Publish);
         let conversation = self.conversations.lock()[&id].conversation.clone();
         let body = v1::envelope::Body::MessageAppended(v1::MessageAppended {
@@ -191,12 +203,17 @@ impl FakeStore {
             Fate::Repeat => 2,
         };
         for _ in 0..times {
-            self.publish(&conversation, body.clone(), Bytes::new())
+            self.publish(&conversation, body.clone(), origin.clone())
                 .await;
         }
     }
 
-    async fn publish(&self, conversation: &Conversation, body: v1::envelope::Body, origin: Bytes) {
+    pub(super) async fn publish(
+        &self,
+        conversation: &Conversation,
+        body: v1::envelope::Body,
+        origin: Bytes,
+    ) {
         let users = conversation.participants.iter().map(|side| &side.user);
         let envelope = v1::Envelope {
             version: 1,
@@ -234,9 +251,11 @@ impl FakeStore {
                 let request = v1::OpenSessionRequest::decode(payload).unwrap();
                 let user = User::try_from(request.user.unwrap()).unwrap();
                 let conversations = self.conversations.lock();
-                let of_user = conversations
-                    .values()
-                    .filter(|stored| stored.conversation.participant(&user.id).is_some());
+                let of_user = conversations.values().filter(|stored| {
+                    let conversation = &stored.conversation;
+                    let is_own = conversation.participant(&user.id).is_some();
+                    is_own && conversation.app.as_str() == request.app
+                });
                 let heads = of_user.map(|stored| head(&stored.conversation)).collect();
                 encode(&v1::OpenSessionReply {
                     heads,
@@ -302,9 +321,10 @@ impl FakeStore {
                 self.receive(v1::ReceiveRequest::decode(payload).unwrap())
                     .await?
             }
-            Rpc::OpenConversation | Rpc::Read => {
-                return Err(ChatError::Malformed("no conversation of this app needs it"));
+            Rpc::OpenConversation => {
+                self.open_conversation(v1::OpenConversationRequest::decode(payload).unwrap())?
             }
+            Rpc::Read => self.read(v1::ReadRequest::decode(payload).unwrap()).await?,
             Rpc::InitiateCall
             | Rpc::AcceptCall
             | Rpc::RejectCall
@@ -379,7 +399,7 @@ impl FakeStore {
 
     async fn append(&self, request: v1::AppendRequest) -> Result<Bytes, ChatError> {
         let sender = User::try_from(request.sender.unwrap()).unwrap();
-        let conversation = self.visible(&sender.id, &request.target)?;
+        let conversation = self.addressed(&request.app, &sender.id, &request.target)?;
         let mut results = Vec::new();
         for item in request.items {
             let (id, role) = (conversation.id, sender.role);
@@ -393,7 +413,8 @@ impl FakeStore {
                 item.key_is_clients,
             );
             let duplicate = message.seq <= before;
-            self.publish_message(id, &message).await;
+            self.publish_message(id, &message, request.origin.clone())
+                .await;
             results.push(v1::AppendResult {
                 outcome: Some(v1::append_result::Outcome::Message((&message).into())),
                 duplicate,
