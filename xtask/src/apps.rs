@@ -16,13 +16,23 @@ pub(crate) struct Kind {
     policy: &'static str,
 }
 
-/// The apps. A dialect joins, under its own name, when both services know it.
-pub(crate) const APPS: [Kind; 2] = [
-    Kind {
-        name: "consult",
-        dialect: "consult",
-        policy: "",
-    },
+impl Kind {
+    /// The app of a dialect, under the same name.
+    const fn of(dialect: &'static str) -> Self {
+        Self {
+            name: dialect,
+            dialect,
+            policy: "",
+        }
+    }
+}
+
+/// The apps.
+pub(crate) const APPS: [Kind; 5] = [
+    Kind::of("consult"),
+    Kind::of("care"),
+    Kind::of("clinic"),
+    Kind::of("booking"),
     // For tests of what ends by itself.
     Kind {
         name: "hasty",
@@ -128,13 +138,12 @@ mod tests {
 
     #[test]
     fn both_files_tell_the_same_secrets() {
-        let apps = Apps(
-            APPS.map(|kind| App {
-                kind,
-                secret: format!("{}-s3", kind.name),
-            })
-            .into(),
-        );
+        let [consult, .., hasty] = APPS;
+        let apps = [consult, hasty].map(|kind| App {
+            kind,
+            secret: format!("{}-s3", kind.name),
+        });
+        let apps = Apps(apps.into());
 
         assert_eq!(
             apps.to_json(),

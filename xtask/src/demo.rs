@@ -1,4 +1,5 @@
-//! The demo data that `cargo xtask up` puts into an empty system: two people with a booking.
+//! The demo data that `cargo xtask up` puts into an empty system: two people with a booking, and two
+//! of each other dialect (`demo_apps`).
 //!
 //! Goes in through the doors that every other service uses; a second time it changes nothing.
 
@@ -8,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     apps::Apps,
+    demo_apps::{self, Guest},
     http, json, secret,
     token::{self, Claims, DAY},
 };
@@ -50,6 +52,8 @@ pub(crate) struct Demo {
     pub(crate) people: Vec<(Person, String)>,
     /// The conversation of the two.
     pub(crate) conversation: String,
+    /// People of the other dialects.
+    pub(crate) others: Vec<Guest>,
 }
 
 impl Demo {
@@ -86,6 +90,7 @@ pub(crate) fn seed(
     internal_port: u16,
     service_token: &str,
 ) -> Result<Demo> {
+    let door = (internal_port, service_token);
     let secret = &apps.get(APP)?.secret;
     let mut people = Vec::new();
     for person in [CONSULTANT, PATIENT] {
@@ -94,7 +99,7 @@ pub(crate) fn seed(
             ("name", json::string(person.name)),
             ("email", json::string(person.email)),
         ]);
-        tell(internal_port, service_token, "users", person.id, &about)?;
+        put(door, APP, &format!("users/{}", person.id), &about)?;
         let claims = Claims {
             user: person.id,
             role: person.role,
@@ -107,7 +112,7 @@ pub(crate) fn seed(
         ("consultantId", json::string(CONSULTANT.id)),
         ("patientId", json::string(PATIENT.id)),
     ]);
-    tell(internal_port, service_token, "bookings", BOOKING, &booking)?;
+    put(door, APP, &format!("bookings/{BOOKING}"), &booking)?;
 
     let wanted = json::object([
         ("consultantId", json::string(CONSULTANT.id)),
@@ -127,11 +132,18 @@ pub(crate) fn seed(
     Ok(Demo {
         people,
         conversation,
+        others: demo_apps::seed(apps, door)?,
     })
 }
 
-fn tell(port: u16, service_token: &str, kind: &str, id: &str, about: &str) -> Result<()> {
-    let path = format!("/internal/v1/apps/{APP}/{kind}/{id}");
+/// Puts something into the directory of an app.
+pub(crate) fn put(
+    (port, service_token): (u16, &str),
+    app: &str,
+    path: &str,
+    about: &str,
+) -> Result<()> {
+    let path = format!("/internal/v1/apps/{app}/{path}");
     let answer = http::request(port, "PUT", &path, Some(service_token), about)?;
     ensure!(
         answer.status / 100 == 2,

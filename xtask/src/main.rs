@@ -16,6 +16,7 @@ mod chromium;
 mod ci;
 mod cli;
 mod demo;
+mod demo_apps;
 mod endpoints;
 mod fetch;
 mod find;

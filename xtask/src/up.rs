@@ -156,6 +156,13 @@ fn describe(system: &System) {
         "  curl -H \"Authorization: Bearer $TOKEN\" \
          http://localhost:{port}/api/v1/chat/conversations/{conversation}/messages"
     );
+    println!("People of the other apps, whose clients connect to the root namespace:");
+    for guest in &system.demo.others {
+        println!(
+            "\n  {} of {} ({})\n  {}",
+            guest.id, guest.app, guest.role, guest.token
+        );
+    }
     println!(
         "\nMore tokens: cargo xtask token --user ID --role patient. Ctrl-C ends everything.\n"
     );

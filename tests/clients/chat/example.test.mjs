@@ -9,32 +9,12 @@ import { as as loader } from '../example/load-messages.mjs';
 import { connectAndJoin, send } from '../lib/client.mjs';
 import { newConversation } from '../lib/directory.mjs';
 import { publicUrl } from '../lib/environment.mjs';
-import { DEADLINE_MS, posted } from '../lib/rest.mjs';
+import { mount, waiting } from '../lib/examples.mjs';
+import { posted } from '../lib/rest.mjs';
 import { assertConversation } from '../lib/shapes.mjs';
 
 process.env.CHAT_URL = publicUrl;
 const { ChatService } = await tsImport('../example/chat-service.ts', import.meta.url);
-
-/** Waits until `found` returns a value; `poke` is set to what must be called when things change. */
-function waiting() {
-  const looks = new Set();
-  const changed = () => looks.forEach((look) => look());
-  const until = (what, found) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${what} did not come`)), DEADLINE_MS);
-      const look = () => {
-        const value = found();
-        if (value !== undefined) {
-          clearTimeout(timer);
-          looks.delete(look);
-          resolve(value);
-        }
-      };
-      looks.add(look);
-      look();
-    });
-  return { changed, until };
-}
 
 describe('the ChatService of example 1', () => {
   test('lets a patient and a consultant chat', async (t) => {
@@ -101,33 +81,6 @@ describe('the ChatService of example 1', () => {
 });
 
 describe('the ChatScreen of example 2', () => {
-  /** Hooks for one component that is mounted once: `render` calls it again after each change. */
-  function mount(screen, props) {
-    const { changed, until } = waiting();
-    const state = [];
-    let slot = 0;
-    let cleanUp;
-    const useState = (initial) => {
-      const at = slot++;
-      state[at] ??= { value: initial };
-      const set = (next) => {
-        state[at].value = typeof next === 'function' ? next(state[at].value) : next;
-        changed();
-      };
-      return [state[at].value, set];
-    };
-    const useEffect = (effect) => {
-      cleanUp ??= effect();
-    };
-    const component = screen({ useState, useEffect });
-    const render = () => {
-      slot = 0;
-      return component(props);
-    };
-    render();
-    return { render, until, unmount: () => cleanUp() };
-  }
-
   test('shows what both say and leaves when it is closed', async (t) => {
     const { consultant: user, patient, conversationId } = await newConversation();
     const consultant = await connectAndJoin(t, user, conversationId);

@@ -8,7 +8,7 @@ import { tokenOf } from './token.mjs';
 // Tests of faults kill the first store.
 const store = stores.at(-1);
 
-async function put(app, path, body) {
+export async function put(app, path, body) {
   const url = `${store.internal_url}/internal/v1/apps/${app.name}/${path}`;
   const response = await fetch(url, {
     method: 'PUT',

@@ -36,6 +36,12 @@ export const app = { name: 'consult', ...endpoints.apps.consult };
 /** An app in which a call rings for three seconds and a device may be gone for two. */
 export const hasty = { name: 'hasty', ...endpoints.apps.hasty };
 
+/** The apps of the other dialects, whose clients connect to the root namespace. */
+export const [care, clinic, booking] = ['care', 'clinic', 'booking'].map((name) => ({
+  name,
+  ...endpoints.apps[name],
+}));
+
 /** Base of the REST interface. */
 export const api = `${publicUrl}/api/v1`;
 
