@@ -1,7 +1,7 @@
 //! Debian packages without root: downloaded and unpacked into a folder, nothing installed.
 //!
-//! Uses the package sources and keys of the machine, but lists, cache and files of its own. It runs no
-//! package's scripts.
+//! Uses the package sources and keys of the machine, or those of a release of Debian, and lists, cache
+//! and files of its own. It runs no package's scripts.
 
 use std::{
     collections::BTreeSet,
@@ -25,11 +25,16 @@ const SKIPPED: [&str; 6] = [
     "libc-l10n",
 ];
 
+/// The keys that sign Debian, below the root.
+const KEYS: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
+
 /// apt with folders of its own.
 pub(crate) struct Apt {
     state: PathBuf,
     archives: PathBuf,
     root: PathBuf,
+    /// The file with the package sources, in place of the machine's.
+    sources: Option<PathBuf>,
 }
 
 impl Apt {
@@ -38,12 +43,38 @@ impl Apt {
             state: places.dev.join("apt"),
             archives: places.dev.join("packages"),
             root: places.dev.join("root"),
+            sources: None,
         };
         for folder in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(apt.state.join(folder))?;
         }
         fs::create_dir_all(&apt.archives)?;
         fs::create_dir_all(&apt.root)?;
+        Ok(apt)
+    }
+
+    /// As [`Apt::new`], with the packages of a `release` of Debian: for programs that bring all they
+    /// need, and that the machine's own release does not have, or too old.
+    ///
+    /// # Errors
+    ///
+    /// When a folder can't be written, or Debian's keys can't be fetched where they are missing.
+    pub(crate) fn debian(places: &Places, release: &str) -> Result<Self> {
+        let mut keys = PathBuf::from("/").join(KEYS);
+        if !keys.exists() {
+            keys = places.dev.join("root").join(KEYS);
+        }
+        if !keys.exists() {
+            Self::new(places)?.unpack(&["debian-archive-keyring"])?;
+        }
+        let mut apt = Self::new(places)?;
+        let sources = apt.state.join("sources.list");
+        let keys = keys.display();
+        fs::write(
+            &sources,
+            format!("deb [signed-by={keys}] http://deb.debian.org/debian {release} main\n"),
+        )?;
+        apt.sources = Some(sources);
         Ok(apt)
     }
 
@@ -61,6 +92,10 @@ impl Apt {
             "Debug::NoLocking=true".to_owned(),
         ] {
             command.args(["-o", &option]);
+        }
+        if let Some(sources) = &self.sources {
+            let list = format!("Dir::Etc::SourceList={}", sources.display());
+            command.args(["-o", &list, "-o", "Dir::Etc::SourceParts=/dev/null"]);
         }
         command
             .env("LC_ALL", "C.UTF-8")

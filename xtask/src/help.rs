@@ -52,6 +52,8 @@ CHECK
   ci            Everything that must hold before a change is taken: format, layers, query data,
                 lints, tests. .ci/run calls it.
   layers        Who may know whom, from manifests and sources.
+  ops           What runs the system elsewhere: docker-compose.yml, k8s, metrics, dashboards, alerts.
+                Needs no engine and no cluster.
   sqlx          Rewrites the query data in .sqlx after a query or a migration has changed.
     --check           Only says whether that is needed.
 
@@ -59,5 +61,7 @@ ENVIRONMENT
   CHAT_POSTGRES, CHAT_NATS_SERVER, CHAT_REDIS_SERVER, CHAT_TURNSERVER, CHAT_HAPROXY, CHAT_NODE,
   CHAT_CHROMIUM
                 The executable to use, before any other that could be found.
+  CHAT_COMPOSE, CHAT_KUSTOMIZE, CHAT_PROMTOOL
+                Likewise, for the checks of deployment files; else Debian's are fetched.
   CARE_CHAT_DEV The folder to use in place of .dev/.
 ";

@@ -27,6 +27,7 @@ mod layers;
 mod links;
 mod lock;
 mod node;
+mod ops;
 mod places;
 mod ports;
 mod process;
@@ -81,6 +82,7 @@ fn run() -> Result<bool> {
         "chromium" => chromium::print(args, &places)?,
         "conformance-server" => services::conformance_server(args, &places)?,
         "layers" => layers::command(args, &places)?,
+        "ops" => ops::command(args, &places)?,
         "servers" => up::servers(args, &places)?,
         "sqlx" => sqlx::command(args, &places)?,
         "test" => return Ok(test::command(args, &places)),

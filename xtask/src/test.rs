@@ -15,7 +15,7 @@ use crate::{
     chromium,
     cli::Args,
     fetch::Source,
-    node,
+    node, ops,
     places::Places,
     process::{self, Task},
     run_dir::Keep,
@@ -60,6 +60,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         source: Source::Private,
     };
     let build = build(places)?;
+    let checkers = ops::environment(places)?;
     let system = System::start(&options, places, Some(build))?;
     let endpoints = system.run.path.join("endpoints.json");
     system.write_endpoints(&endpoints)?;
@@ -70,7 +71,8 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
             .env("NATS_URL", &system.servers.nats.url)
             .env("REDIS_URL", &system.servers.redis.url)
             .env("CHAT_NATS_SERVER", &system.programs.nats.path)
-            .env("SQLX_OFFLINE", "true");
+            .env("SQLX_OFFLINE", "true")
+            .envs(checkers.iter().cloned());
         command
     };
 

@@ -19,12 +19,18 @@ pub struct TelemetryArgs {
     pub log_filter: String,
 }
 
-/// How long a shutdown may take. Handed to [`crate::Lifecycle::drain_within`].
+/// How the process ends, for [`crate::Lifecycle::drain_within`], and how it is asked whether it is
+/// there.
 #[derive(Debug, Clone, Args)]
 pub struct LifecycleArgs {
     /// Seconds from SIGTERM until work that is still in flight is dropped.
     #[arg(long, env = "DRAIN_TIMEOUT_S", default_value = "90", value_parser = seconds)]
     pub drain_timeout: Duration,
+
+    /// Asks the instance that runs with the same settings whether it is ready, and ends: the health
+    /// check of a container.
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// Where the NATS servers are.
@@ -39,6 +45,15 @@ pub struct NatsArgs {
         default_value = "nats://127.0.0.1:4222"
     )]
     pub nats_url: Vec<Secret>,
+}
+
+impl NatsArgs {
+    /// Returns each address. A secret from a file may hold several.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.nats_url
+            .iter()
+            .flat_map(|urls| urls.expose().split(',').map(str::trim))
+    }
 }
 
 /// Which apps are served.

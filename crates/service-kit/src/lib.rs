@@ -44,6 +44,7 @@ pub mod http;
 mod json_log;
 mod lifecycle;
 pub mod nats;
+mod probe;
 mod run;
 mod secret;
 mod telemetry;
@@ -53,8 +54,9 @@ pub use args::{AppsArgs, LifecycleArgs, NatsArgs, TelemetryArgs};
 pub use clock::now;
 pub use health::{DependencyHealth, Health};
 pub use lifecycle::{DEFAULT_DRAIN_TIMEOUT, Lifecycle};
+pub use probe::probe;
 pub use run::{BindError, Service, bind, run};
-pub use secret::Secret;
+pub use secret::{Secret, SecretError};
 pub use telemetry::LogFormat;
 pub use trace::{TraceId, TraceParent};
 

@@ -41,9 +41,8 @@ pub async fn connect(
     health: DependencyHealth,
 ) -> Result<Client, NatsError> {
     let servers = args
-        .nats_url
-        .iter()
-        .map(|url| url.expose().trim().parse::<async_nats::ServerAddr>())
+        .urls()
+        .map(str::parse::<async_nats::ServerAddr>)
         .collect::<Result<Vec<_>, _>>()
         .map_err(NatsError::Url)?;
     health.down("connecting");

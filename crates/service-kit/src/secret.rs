@@ -1,8 +1,14 @@
 //! A value that never reaches a log.
 
-use std::{convert::Infallible, fmt, str::FromStr};
+use std::{fmt, fs, io, str::FromStr};
+
+/// How a setting begins that names the file with the secret, in place of the secret.
+const FILE: &str = "file:";
 
 /// A password, key or token: `Debug` prints `[redacted]`, and there is no `Display`.
+///
+/// A setting may name a file in its place, `file:/run/secrets/name`: an environment is inherited and
+/// shown by many tools, a mounted file is not. White space at both ends of the file is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -15,11 +21,37 @@ impl Secret {
 }
 
 impl FromStr for Secret {
-    type Err = Infallible;
+    type Err = SecretError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        let Some(path) = text.strip_prefix(FILE) else {
+            return Ok(Self(text.to_owned()));
+        };
+        match fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => Err(SecretError::Empty(path.to_owned())),
+            Ok(text) => Ok(Self(text.trim().to_owned())),
+            Err(source) => Err(SecretError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
+}
+
+/// A file that a setting names and that holds no secret. The service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It is not there, not readable, or no text.
+    #[error("cannot read the secret in {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{0} is empty; write the secret into it")]
+    Empty(String),
 }
 
 impl From<String> for Secret {
@@ -40,9 +72,23 @@ mod tests {
 
     #[test]
     fn secrets_do_not_print() {
-        let Ok(secret) = "hunter2".parse::<Secret>();
+        let secret: Secret = "hunter2".parse().unwrap();
 
         assert_eq!(format!("{:?}", Some(&secret)), "Some([redacted])");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file() {
+        let path = std::env::temp_dir().join(format!("secret-{}", uuid::Uuid::new_v4()));
+        let setting = format!("file:{}", path.display());
+        assert!(setting.parse::<Secret>().is_err());
+
+        fs::write(&path, "\n").unwrap();
+        assert!(setting.parse::<Secret>().is_err());
+
+        fs::write(&path, "hunter2\n").unwrap();
+        assert_eq!(setting.parse::<Secret>().unwrap().expose(), "hunter2");
+        fs::remove_file(path).unwrap();
     }
 }

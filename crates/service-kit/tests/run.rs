@@ -156,9 +156,12 @@ fn a_signal_drains_and_the_exit_is_clean() {
     ready_in_the_end(&address);
     assert!(get(&address, "/healthz").starts_with("HTTP/1.0 200"));
     assert!(get(&address, "/metrics").starts_with("HTTP/1.0 200"));
+    let probe = || service_kit::probe(address.parse().unwrap());
+    assert_eq!(probe(), ExitCode::SUCCESS);
 
     process.signal();
     process.logged("draining");
+    assert_eq!(probe(), ExitCode::FAILURE);
     let answer = get(&address, "/readyz");
     assert!(answer.starts_with("HTTP/1.0 503"), "{answer}");
     assert!(answer.contains("draining"), "{answer}");

@@ -7,6 +7,9 @@ use realtime_gateway::{config::Config, wiring};
 
 fn main() -> ExitCode {
     let config = Config::parse();
+    if config.lifecycle.probe {
+        return service_kit::probe(config.admin_listen);
+    }
     let (telemetry, admin_listen) = (config.telemetry.clone(), config.admin_listen);
     service_kit::run("realtime-gateway", &telemetry, admin_listen, |service| {
         wiring::start(service, config)

@@ -327,10 +327,8 @@ fn deployment_key(config: &Config) -> anyhow::Result<Option<String>> {
 
 /// Reads the addresses of the connection for users' events, which speaks no TLS yet.
 fn servers(nats: &NatsArgs) -> anyhow::Result<Vec<ServerAddr>> {
-    let servers = nats.nats_url.iter().map(|url| {
+    let servers = nats.urls().map(|url| {
         let server: ServerAddr = url
-            .expose()
-            .trim()
             .parse()
             .context("an entry of NATS_URL is no NATS address; write nats://host:port")?;
         ensure!(

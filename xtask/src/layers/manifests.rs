@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Violation;
 
 /// What each of our crates may depend on among our crates.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("chat-domain", &[]),
     ("socketio-protocol", &[]),
     ("chat-proto", &["chat-domain"]),
@@ -38,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "test-kit",
         ],
     ),
+    ("ops-check", &["chat-store", "realtime-gateway"]),
     ("xtask", &[]),
 ];
 
