@@ -76,11 +76,14 @@ pub(crate) fn command(args: Args, places: &Places) -> Result<()> {
 ///
 /// When a program is missing and can't be fetched; says what to install.
 pub(crate) fn environment(places: &Places) -> Result<Vec<(&'static str, OsString)>> {
-    let haproxy = fetch::find_or_fetch(&[Tool::Haproxy], places, Source::Private)?;
-    let haproxy = haproxy.into_iter().next().context("no haproxy")?;
-    let mut environment = vec![(Tool::Haproxy.variable(), haproxy.path.into_os_string())];
-    if let Some(libraries) = haproxy.libraries {
-        environment.push(("CHAT_HAPROXY_LIBRARIES", libraries.into()));
+    let mut environment = Vec::new();
+    let servers = [Tool::Haproxy, Tool::Nats];
+    let programs = fetch::find_or_fetch(&servers, places, Source::Private)?;
+    for (tool, program) in servers.into_iter().zip(programs) {
+        environment.push((tool.variable(), program.path.into_os_string()));
+        if let Some(libraries) = program.libraries {
+            environment.push(("CHAT_LIBRARIES", libraries.into()));
+        }
     }
     let lacking: Vec<_> = CHECKERS
         .iter()

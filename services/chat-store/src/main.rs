@@ -9,9 +9,7 @@ use chat_store::{
 
 fn main() -> ExitCode {
     match Cli::read().command {
-        Command::Serve(config) if config.lifecycle.probe => {
-            service_kit::probe(config.admin_listen)
-        }
+        Command::Serve(config) if config.lifecycle.probe => service_kit::probe(config.admin_listen),
         Command::Serve(config) => {
             let (telemetry, admin) = (config.telemetry.clone(), config.admin_listen);
             service_kit::run("chat-store", &telemetry, admin, |service| {

@@ -98,11 +98,16 @@ impl Pg {
 
     /// Brings the schema up to date; replicas that start together take turns.
     ///
+    /// A schema that is newer is left as it is: it serves the release before, too, so that one starts
+    /// while the next is rolled out, and after it was rolled back.
+    ///
     /// # Errors
     ///
     /// Returns what kept a migration from running.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATOR.run(&self.pool).await
+        let mut migrator = sqlx::migrate!();
+        migrator.set_ignore_missing(true);
+        migrator.run(&self.pool).await
     }
 
     /// Makes the partitions of the coming weeks; returns how many were missing.

@@ -22,6 +22,7 @@ mod http_presence;
 mod http_requests;
 mod http_site;
 mod intake;
+mod migrate;
 mod outbox;
 mod pairs;
 mod plans;
