@@ -74,6 +74,11 @@ impl Frame {
             .is_some_and(|first| first & 0x0F == OpCode::Binary as u8)
     }
 
+    /// Wraps an encoded WebSocket frame that no other transport will carry.
+    pub(crate) const fn raw(frame: Bytes) -> Self {
+        Self(frame)
+    }
+
     fn typed(kind: u8, data: &str) -> Self {
         let (header, n) = ws::header(OpCode::Text, 1 + data.len());
         let mut bytes = Vec::with_capacity(n + 1 + data.len());

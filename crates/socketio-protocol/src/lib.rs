@@ -8,6 +8,7 @@
 //! * [`ws`]: WebSocket frames, [RFC 6455], server side;
 //! * [`engine`]: [Engine.IO] packets, polling payloads, the open packet and the query string;
 //! * [`packet`] and [`binary`]: [Socket.IO] packets and the reassembly of binary ones;
+//! * [`plain`]: events without any of that, for clients that have no library;
 //! * [`frame`]: an encoded message that all its receivers share;
 //! * [`connection`]: one connection from handshake to close, as a state machine.
 //!
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod error;
 pub mod frame;
 pub mod packet;
+pub mod plain;
 #[cfg(any(test, feature = "test-util"))]
 pub mod proptest;
 pub mod ws;

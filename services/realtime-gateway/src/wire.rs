@@ -4,7 +4,8 @@
 
 use chat_domain::Dialect;
 use dialects::{Fact, ServerEvent, Terms};
-use socketio_protocol::{Frame, packet};
+use serde_json::json;
+use socketio_protocol::{Frame, packet, plain};
 
 use crate::{
     session::ChatSocket,
@@ -46,18 +47,40 @@ pub(crate) fn tell(socket: &ChatSocket, fact: &Fact<'_>) {
     }
 }
 
+/// Tells a client of the plain protocol that it is let in, and as whom.
+pub(crate) fn welcome(socket: &ChatSocket) {
+    if !is_plain(socket) {
+        return;
+    }
+    let session = socket.session();
+    let ready = json!({
+        "userId": session.user().id.as_str(),
+        "app": session.app().id.as_str(),
+        "sessionId": socket.id(),
+    });
+    let frame = custom(session.dialect(), "ready", &ready.to_string());
+    send(socket, &frame, Class::Message);
+}
+
+fn is_plain(socket: &ChatSocket) -> bool {
+    socket.namespace() == plain::NAMESPACE
+}
+
 /// Answers a client's event `name`: as events and, when the client asked, as the acknowledgement.
 pub(crate) fn reply(socket: &ChatSocket, name: &str, ack: Option<u64>, fact: &Fact<'_>) {
     let terms = socket.session().terms();
     let events = dialects::encode(terms, fact);
-    for event in &events {
-        queue(socket, event);
+    // One answer is enough where it names what it answers.
+    if ack.is_none() || !is_plain(socket) {
+        for event in &events {
+            queue(socket, event);
+        }
     }
     if let Some(ack) = ack {
         confirm(
             socket,
             ack,
-            dialects::ack(terms.dialect, name, fact, &events).as_deref(),
+            argument(socket, name, fact, &events).as_deref(),
         );
     }
 }
@@ -65,14 +88,26 @@ pub(crate) fn reply(socket: &ChatSocket, name: &str, ack: Option<u64>, fact: &Fa
 /// Acknowledges a client's event when the client asked, and else says nothing.
 pub(crate) fn acknowledge(socket: &ChatSocket, name: &str, ack: Option<u64>, fact: &Fact<'_>) {
     if let Some(ack) = ack {
-        let terms = socket.session().terms();
-        let events = dialects::encode(terms, fact);
+        let events = dialects::encode(socket.session().terms(), fact);
         confirm(
             socket,
             ack,
-            dialects::ack(terms.dialect, name, fact, &events).as_deref(),
+            argument(socket, name, fact, &events).as_deref(),
         );
     }
+}
+
+/// Encodes what an acknowledgement says; in the plain protocol, the event itself.
+fn argument(
+    socket: &ChatSocket,
+    name: &str,
+    fact: &Fact<'_>,
+    events: &[ServerEvent],
+) -> Option<String> {
+    if is_plain(socket) {
+        return Some(dialects::answer(name, fact, events));
+    }
+    dialects::ack(socket.session().dialect(), name, fact, events)
 }
 
 /// Queues the acknowledgement of an event, with one argument or none.

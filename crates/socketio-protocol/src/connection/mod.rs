@@ -7,6 +7,7 @@
 
 mod heartbeat;
 mod namespaces;
+mod plain_namespace;
 mod polling;
 
 use std::{
@@ -28,7 +29,11 @@ use crate::{
     CloseReason, Frame, ProtocolError, Reassembly,
     engine::{self, OpenPacket, Transport},
     packet::EventArgs,
+    plain,
 };
+
+/// Time that a client of the plain protocol has to bring its token.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all connections of a server have in common.
 #[derive(Debug, Clone)]
@@ -67,6 +72,8 @@ pub enum Layer {
     SocketIo,
     /// Nothing: messages are handed on as they are.
     EngineIo,
+    /// Neither this nor Engine.IO: [`plain`] messages over a WebSocket.
+    Plain,
 }
 
 /// What the caller has to do.
@@ -126,6 +133,8 @@ pub struct Connection {
     connect_by: Option<Instant>,
     namespaces: SmallVec<[Namespace; 1]>,
     last_id: NamespaceId,
+    /// Messages that were none, where the protocol is plain.
+    n_bad: u8,
     reassembly: Option<Box<Reassembly>>,
     closed: Option<CloseReason>,
 }
@@ -160,7 +169,9 @@ impl Connection {
             connect_by: match config.layer {
                 Layer::SocketIo => Some(now + config.connect_timeout),
                 Layer::EngineIo => None,
+                Layer::Plain => Some(now + config.connect_timeout.min(AUTH_TIMEOUT)),
             },
+            n_bad: 0,
             namespaces: SmallVec::new(),
             last_id: NamespaceId::NONE,
             reassembly: None,
@@ -206,6 +217,7 @@ impl Connection {
         }
         match self.heartbeat.tick(now, &self.config) {
             Beat::Wait => {}
+            Beat::Ping if self.is_plain() => sink(Effect::Send(plain::ping())),
             Beat::Ping => sink(Effect::Send(Frame::from(&engine::Packet::Ping("")))),
             Beat::Dead => self.close(CloseReason::PingTimeout, sink),
         }
@@ -213,6 +225,9 @@ impl Connection {
 
     /// Takes a text message from the WebSocket that carries the connection.
     pub fn text(&mut self, text: &str, now: Instant, sink: Sink<'_>) {
+        if self.is_plain() {
+            return self.plain_text(text, sink);
+        }
         let outcome = engine::Packet::parse_text(text)
             .map_err(ProtocolError::from)
             .and_then(|packet| self.packet(&packet, now, sink));
@@ -221,8 +236,24 @@ impl Connection {
 
     /// Takes a binary message from the WebSocket that carries the connection.
     pub fn binary(&mut self, data: &[u8], now: Instant, sink: Sink<'_>) {
+        if self.is_plain() {
+            return self.plain_text("", sink);
+        }
         let outcome = self.packet(&engine::Packet::parse_binary(data), now, sink);
         self.close_on_error(outcome, sink);
+    }
+
+    /// Takes a pong of the WebSocket protocol, which answers a ping of a plain connection.
+    pub fn pong(&mut self, now: Instant) {
+        if self.is_plain() {
+            self.heartbeat.pong(now, &self.config);
+        }
+    }
+
+    /// Tells whether what is sent has to be [plain](Frame::to_plain).
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.config.layer == Layer::Plain
     }
 
     /// Ends the connection. Its namespaces are left without a further effect.
@@ -263,7 +294,10 @@ impl Connection {
         match (packet, self.config.layer) {
             (engine::Packet::Message(text), Layer::SocketIo) => self.socketio_text(text, sink)?,
             (engine::Packet::Binary(data), Layer::SocketIo) => self.socketio_binary(data, sink)?,
-            (engine::Packet::Message(_) | engine::Packet::Binary(_), Layer::EngineIo) => {
+            (
+                engine::Packet::Message(_) | engine::Packet::Binary(_),
+                Layer::EngineIo | Layer::Plain,
+            ) => {
                 sink(Effect::Message(Frame::from(packet)));
             }
             (engine::Packet::Pong(_), _) => self.heartbeat.pong(now, &self.config),

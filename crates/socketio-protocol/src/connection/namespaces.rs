@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{Connection, Effect, Sink};
 use crate::{
     CloseReason, Frame, Packet, PacketType, ProtocolError, Reassembly,
     binary::{BinaryError, Progress},
     packet::{self, PacketError},
+    plain,
 };
 
 /// The most namespaces of one connection.
@@ -68,7 +70,10 @@ impl Connection {
         namespace.state = State::Connected;
         let answer = packet::encode_connect(&namespace.name, socket_id, pid);
         self.connect_by = None;
-        sink(Effect::Send(Frame::text(&answer)));
+        // A plain client is told by the application, who knows more.
+        if !self.is_plain() {
+            sink(Effect::Send(Frame::text(&answer)));
+        }
         true
     }
 
@@ -80,7 +85,12 @@ impl Connection {
         };
         let answer = packet::encode_connect_error(&namespace.name, message, data);
         self.namespaces.retain(|namespace| namespace.id != id);
-        sink(Effect::Send(Frame::text(&answer)));
+        let answer = if self.is_plain() {
+            plain::refusal(message, data)
+        } else {
+            Frame::text(&answer)
+        };
+        sink(Effect::Send(answer));
     }
 
     /// Removes the client from a namespace, and returns whether it was in there.
@@ -90,6 +100,11 @@ impl Connection {
         };
         namespace.state = State::Removed;
         let packet = packet::encode_disconnect(&namespace.name);
+        if self.is_plain() {
+            // There is nothing else that it could be in.
+            self.close(CloseReason::ServerNamespaceDisconnect, sink);
+            return false;
+        }
         sink(Effect::Send(Frame::text(&packet)));
         true
     }
@@ -191,16 +206,22 @@ impl Connection {
 
     /// Takes a packet of a namespace that the client is not in: all it can do is to enter.
     fn enter(&mut self, packet: &Packet<'_>, sink: Sink<'_>) -> Result<(), ProtocolError> {
-        let next = self.last_id.0.checked_add(1).map(NamespaceId);
-        let (PacketType::Connect, Some(id)) = (packet.kind, next) else {
+        if packet.kind != PacketType::Connect || self.last_id.0 == u16::MAX {
             return Err(PacketError::UnexpectedPayload.into());
-        };
+        }
         if self.namespaces.len() == MAX_NAMESPACES {
             self.close(CloseReason::ForcedServerClose, sink);
             return Ok(());
         }
+        self.ask(packet.namespace, packet.payload, sink);
+        Ok(())
+    }
+
+    /// Has the application asked whether the client may enter.
+    pub(super) fn ask(&mut self, namespace: &str, auth: Option<&RawValue>, sink: Sink<'_>) {
+        let id = NamespaceId(self.last_id.0.saturating_add(1));
         self.last_id = id;
-        let name = Arc::<str>::from(packet.namespace);
+        let name = Arc::<str>::from(namespace);
         self.namespaces.push(Namespace {
             id,
             state: State::Connecting,
@@ -209,9 +230,13 @@ impl Connection {
         sink(Effect::Connect {
             id,
             namespace: name,
-            auth: packet.payload,
+            auth,
         });
-        Ok(())
+    }
+
+    /// Returns the only stay of a plain client, if it asked for one.
+    pub(super) fn only_stay(&self) -> Option<NamespaceId> {
+        self.namespaces.first().map(|namespace| namespace.id)
     }
 
     fn stay(&mut self, id: NamespaceId, state: State) -> Option<&mut Namespace> {

@@ -207,6 +207,7 @@ impl Chat {
         if is_back {
             self.parts.delivery.moved(socket);
         }
+        wire::welcome(socket);
         for event in greeting {
             wire::send(socket, &event, Class::Message);
         }

@@ -24,6 +24,7 @@ use std::{
 use chat_domain::{ChatError, ErrorKind};
 use dialects::{Command, Fact, Failure};
 use service_kit::{auth::Verifier, http, traced};
+use socketio_protocol::plain;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -141,7 +142,8 @@ impl Application for Chat {
 
     fn has_namespace(&self, namespace: &str) -> bool {
         let mut apps = self.parts.verifier.apps().iter();
-        apps.any(|app| dialects::namespace(app.dialect) == namespace)
+        namespace == plain::NAMESPACE
+            || apps.any(|app| dialects::namespace(app.dialect) == namespace)
     }
 
     fn origin_allowed(&self, origin: &str, host: Option<&str>) -> bool {

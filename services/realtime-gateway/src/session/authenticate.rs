@@ -7,6 +7,7 @@ use service_kit::{
     auth::{Principal, TokenError, Verifier},
     http,
 };
+use socketio_protocol::plain;
 
 use crate::transport::{AfterRefusal, ConnectRequest, Refused};
 
@@ -65,7 +66,8 @@ pub fn authenticate(
     let principal = verifier
         .verify(&token, now)
         .map_err(|error| Refusal::Token(error, verifier.dialect(&token)))?;
-    if *request.namespace != *dialects::namespace(principal.app.dialect) {
+    let is_plain = *request.namespace == *plain::NAMESPACE;
+    if !is_plain && *request.namespace != *dialects::namespace(principal.app.dialect) {
         return Err(Refusal::Namespace);
     }
     let handshake = &request.handshake;

@@ -84,6 +84,14 @@ pub struct Handshake {
     pub names_version_first: bool,
 }
 
+impl Handshake {
+    /// Tells whether the request itself brought something like a token.
+    #[must_use]
+    pub const fn has_token(&self) -> bool {
+        self.authorization.is_some() || self.access_token.is_some()
+    }
+}
+
 impl std::fmt::Debug for Handshake {
     /// Leaves out the credentials and the address.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,7 @@ use crate::peers::Peers;
 
 /// The settings of a [`Server`](super::Server).
 pub struct Config {
-    /// Where Engine.IO is served, and what is spoken above it there.
+    /// Where connections are served, and what is spoken there.
     pub paths: Vec<(String, connection::Layer)>,
     /// Times and sizes of a connection. The layer is that of the path.
     pub protocol: connection::Config,
@@ -37,7 +37,10 @@ impl Default for Config {
     /// Returns the settings of production, but for a gateway that is alone.
     fn default() -> Self {
         Self {
-            paths: vec![("/socket.io/".to_owned(), connection::Layer::SocketIo)],
+            paths: vec![
+                ("/socket.io/".to_owned(), connection::Layer::SocketIo),
+                ("/ws".to_owned(), connection::Layer::Plain),
+            ],
             protocol: connection::Config::default(),
             outbox: OutboxLimits {
                 soft: 256 * 1024,

@@ -260,6 +260,16 @@ impl<A: Application> Link for Connection<A> {
                 return Sent::Closed;
             }
             let limits = self.server.config.outbox;
+            let plain: SmallVec<[Frame; 1]> = if state.protocol.is_plain() {
+                frames.iter().filter_map(Frame::to_plain).collect()
+            } else {
+                SmallVec::new()
+            };
+            let frames = if state.protocol.is_plain() {
+                &plain
+            } else {
+                frames
+            };
             state
                 .outbox
                 .push(frames, class, limits)

@@ -65,18 +65,25 @@ pub(super) async fn handle<A: Application>(
     Ok(answer)
 }
 
-/// Answers a request of Engine.IO.
+/// Answers a request for a connection, or of one.
 async fn engine<A: Application>(
     server: &Arc<Shared<A>>,
     config: &Arc<protocol::Config>,
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Answer, QueryError> {
+    if config.layer == protocol::Layer::Plain {
+        let upgrade = Upgrade::take(request)?;
+        let spoken = (Transport::Websocket, false);
+        let handshake = handshake(server, peer, upgrade.headers(), spoken);
+        return Ok(upgrade::open(server, config, handshake, upgrade));
+    }
     let text = request.uri().query().unwrap_or_default().to_owned();
     let query = Query::parse(&text)?;
+    let spoken = (query.transport, query.names_version_first);
     match (query.transport, &query.sid) {
         (Transport::Polling, None) if request.method() == Method::GET => {
-            let handshake = handshake(server, peer, request.headers(), &query);
+            let handshake = handshake(server, peer, request.headers(), spoken);
             Ok(polling::open(server, config, handshake))
         }
         (Transport::Polling, None) => Err(QueryError::BadHandshakeMethod),
@@ -97,7 +104,7 @@ async fn engine<A: Application>(
             let upgrade = Upgrade::take(request)?;
             match sid {
                 None => {
-                    let handshake = handshake(server, peer, upgrade.headers(), &query);
+                    let handshake = handshake(server, peer, upgrade.headers(), spoken);
                     Ok(upgrade::open(server, config, handshake, upgrade))
                 }
                 Some(sid) => match server.find(sid)? {
@@ -114,7 +121,7 @@ fn handshake<A: Application>(
     server: &Shared<A>,
     peer: IpAddr,
     headers: &HeaderMap,
-    query: &Query<'_>,
+    (transport, names_version_first): (Transport, bool),
 ) -> Handshake {
     let header = |name| text(headers, &name).map(Box::from);
     Handshake {
@@ -123,8 +130,8 @@ fn handshake<A: Application>(
         origin: header(ORIGIN),
         host: header(HOST),
         address: client_address(server, peer, headers),
-        transport: query.transport,
-        names_version_first: query.names_version_first,
+        transport,
+        names_version_first,
     }
 }
 

@@ -109,13 +109,19 @@ pub(super) fn open<A: Application>(
         };
         let (connection, open) = Connection::open(&server, &config, handshake);
         let limits = server.config.outbox;
+        let is_plain = config.layer == protocol::Layer::Plain;
+        // A plain client expects nothing before it said who it is.
+        let open = (!is_plain).then_some(open);
         if connection
             .lock()
             .outbox
-            .push(&[open], Class::Message, limits)
+            .push(open.as_slice(), Class::Message, limits)
             .is_ok()
         {
             server.remember(&connection);
+            if is_plain && connection.handshake.has_token() {
+                connection.with(protocol::Connection::enter_plainly);
+            }
             tokio::spawn(websocket::serve(connection, stream, early, Role::Carrier));
         }
     })

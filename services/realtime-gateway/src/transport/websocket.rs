@@ -268,7 +268,10 @@ impl<A: Application> WebSocket<A> {
                         control.extend_from_slice(&ws::frame(OpCode::Pong, data));
                     }
                 }
-                (Message::Pong(_), _) => *n_control_frames = n_control_frames.saturating_add(1),
+                (Message::Pong(_), _) => {
+                    *n_control_frames = n_control_frames.saturating_add(1);
+                    protocol.pong(now);
+                }
             });
             match (outcome, *role) {
                 (Ok(()), _) => {}
