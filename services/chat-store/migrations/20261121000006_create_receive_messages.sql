@@ -1,4 +1,4 @@
--- Marks messages read or delivered, each once.
+-- Marks messages read or delivered, each once. That they were read, other services are told.
 
 -- Read: for the one user who may, the counter in step. The participant's row is locked first, so receipts
 -- of one user's devices follow one another and the counter takes off exactly what this call marks.
@@ -41,9 +41,16 @@ BEGIN
     FROM marked;
 
     IF cardinality(message_ids) > 0 THEN
-        UPDATE participants p
-        SET unread = p.unread - cardinality(message_ids)
-        WHERE p.conversation_id = p_conversation AND p.user_id = p_user;
+        WITH counted AS (
+            UPDATE participants p
+            SET unread = p.unread - cardinality(message_ids)
+            WHERE p.conversation_id = p_conversation AND p.user_id = p_user
+            RETURNING p.app_id
+        )
+        INSERT INTO out_queue (kind, app_ids, conversations, reader, message_ids, happened_at)
+        SELECT 'message.read', ARRAY[counted.app_id], ARRAY[p_conversation], p_user,
+               read_messages.message_ids, marked_at
+        FROM counted;
     END IF;
 END $$;
 

@@ -23,13 +23,14 @@ pub enum Metric {
     PresenceChanges,
     OutPublished,
     OutDropped,
+    OutLate,
     InTaken,
     InDelayed,
     InDead,
 }
 
 impl Metric {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -47,6 +48,7 @@ impl Metric {
         Self::PresenceChanges,
         Self::OutPublished,
         Self::OutDropped,
+        Self::OutLate,
         Self::InTaken,
         Self::InDelayed,
         Self::InDead,
@@ -73,6 +75,7 @@ impl Metric {
             Self::PresenceChanges => "chat_store_presence_changes_total",
             Self::OutPublished => "chat_store_out_published_total",
             Self::OutDropped => "chat_store_out_dropped_total",
+            Self::OutLate => "chat_store_out_late_total",
             Self::InTaken => "chat_store_in_taken_total",
             Self::InDelayed => "chat_store_in_delayed_total",
             Self::InDead => "chat_store_in_dead_total",
@@ -98,6 +101,7 @@ impl Metric {
             Self::PresenceChanges => "Changes of presence told; one that comes again counts again",
             Self::OutPublished => "Events for other services that JetStream took",
             Self::OutDropped => "Events for other services that were given up",
+            Self::OutLate => "Transactions whose messages JetStream did not take at once",
             Self::InTaken => "Things of other services that were taken",
             Self::InDelayed => "Tries to take a thing of another service that come again later",
             Self::InDead => "Things of other services that went to the dead letters",
@@ -129,6 +133,7 @@ impl Metric {
                 | Self::PresenceChanges
                 | Self::OutPublished
                 | Self::OutDropped
+                | Self::OutLate
                 | Self::InTaken
                 | Self::InDelayed
                 | Self::InDead => metrics::describe_counter!(name, help),

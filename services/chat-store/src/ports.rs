@@ -301,13 +301,16 @@ pub trait Store: Directory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(pub i64);
 
+/// The first and the last of messages that a conversation got.
+pub type Range = (AppId, ConversationId, Seq, Seq);
+
 /// A batch whose events may not have arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// Its row.
     pub id: OutboxId,
     /// The first and last message of each conversation in it.
-    pub ranges: Vec<(AppId, ConversationId, Seq, Seq)>,
+    pub ranges: Vec<Range>,
 }
 
 /// What was committed and must be told.
@@ -318,6 +321,9 @@ pub trait Outbox: Send + Sync {
 
     /// Removes batches that were told.
     fn remove<'a>(&'a self, ids: &'a [OutboxId]) -> Answer<'a, ()>;
+
+    /// Moves batches that sockets were told of to where they wait for other services.
+    fn leave<'a>(&'a self, ids: &'a [OutboxId]) -> Answer<'a, ()>;
 
     /// Returns the age of the oldest batch in seconds; 0 when there is none.
     fn age_seconds(&self) -> Answer<'_, f64>;

@@ -47,6 +47,9 @@ pub trait PresenceState: Send + Sync {
     /// Returns what others were told of each user, in order.
     fn presence_of<'a>(&'a self, app: &'a AppId, users: &'a [UserId]) -> Answer<'a, Vec<Presence>>;
 
+    /// Returns those of the users who have no device at a gateway that lives.
+    fn absent<'a>(&'a self, app: &'a AppId, users: &'a [UserId]) -> Answer<'a, Vec<UserId>>;
+
     /// Decides whether a call to `callee` is pushed: there is no device. Remembers that it is for
     /// `ttl`, and answers the same then.
     fn claim_push<'a>(

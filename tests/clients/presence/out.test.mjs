@@ -1,9 +1,9 @@
-// What other services are told of calls and presence.
+// What other services are told of calls, presence and messages.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { initiate, ring, say } from '../lib/calls.mjs';
-import { connect, gateway } from '../lib/client.mjs';
+import { connect, connectAndJoin, gateway, send } from '../lib/client.mjs';
 import { newConversation } from '../lib/directory.mjs';
 import { listenToOut } from '../lib/out.mjs';
 
@@ -62,4 +62,32 @@ test('other services hear who comes, and read nothing that was written', async (
 
   assert.deepEqual(came.data, { userId: patient.id, isOnline: true, status: 'available' });
   assert.doesNotMatch(JSON.stringify(out.heard), /a secret/);
+});
+
+test('a message is told, and pushed to whom no device of is there', async (t) => {
+  const out = await listenToOut(t);
+  const { consultant, patient, conversationId } = await newConversation();
+  const made = await out.next(about('conversation.created', conversationId));
+  const phone = await connect(t, patient, { url: gateway(0) });
+
+  const { message } = await send(phone, conversationId, 'a secret for two');
+  const told = ({ event, data }) =>
+    event === 'message.created' && data.messages.some(({ messageId }) => messageId === message.id);
+  await out.next(told);
+  const push = await out.next(about('push.message', message.id));
+  const laptop = await connectAndJoin(t, consultant, conversationId, { url: gateway(1) });
+  laptop.emit('mark_read', { conversationId, messageIds: [message.id] });
+  const read = await out.next(about('message.read', conversationId));
+  const second = await send(phone, conversationId, 'another secret');
+  await out.next(({ event, data }) =>
+    event === 'message.created' &&
+    data.messages.some(({ messageId }) => messageId === second.message.id),
+  );
+
+  assert.equal(made.data.participants.length, 2);
+  assert.equal(push.data.userId, consultant.id);
+  assert.equal(push.data.senderName, patient.name);
+  assert.deepEqual(read.data.messageIds, [message.id]);
+  assert.deepEqual(out.heard.filter(about('push.message', second.message.id)), []);
+  assert.doesNotMatch(JSON.stringify(out.heard), /secret/);
 });

@@ -20,6 +20,7 @@ mod read_messages;
 mod receive_messages;
 mod resume_session;
 mod sweep_outbox;
+mod tell_services;
 mod window;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use list_messages::Synced;
 pub use open_session::Opened;
 pub use resume_session::{Resumed, Stood};
 pub use sweep_outbox::sweep_outbox;
+pub use tell_services::ServiceTeller;
 
 use self::presence::Roster;
 use crate::ports::{Events, Journal, Store};

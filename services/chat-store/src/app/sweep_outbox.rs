@@ -7,7 +7,7 @@ use chat_domain::{ChatError, Seq};
 use super::people::look_up;
 use crate::{
     metrics::Metric,
-    ports::{Committed, Due, Event, Events, Origin, Outbox, Slice, Store},
+    ports::{Committed, Event, Events, Origin, Outbox, Range, Slice, Store},
 };
 
 /// Batches taken at once.
@@ -33,7 +33,7 @@ pub async fn sweep_outbox(
     let more = due.len() == ROUND as usize;
     for batch in due {
         let committed = Committed {
-            events: read(store, &batch, epoch).await?,
+            events: read(store, &batch.ranges, epoch).await?,
             outbox: Some(batch.id),
         };
         if !events.publish(committed) {
@@ -44,10 +44,14 @@ pub async fn sweep_outbox(
     Ok(more)
 }
 
-async fn read(store: &dyn Store, due: &Due, epoch: u64) -> Result<Vec<Event>, ChatError> {
+/// Reads what a batch stored. What was deleted meanwhile is left out.
+pub(super) async fn read(
+    store: &dyn Store,
+    ranges: &[Range],
+    epoch: u64,
+) -> Result<Vec<Event>, ChatError> {
     let mut events = Vec::new();
-    for (app, id, first, last) in &due.ranges {
-        // Whatever was deleted meanwhile needs no telling.
+    for (app, id, first, last) in ranges {
         let Some(mut conversation) = store.find_conversation(app, *id).await? else {
             continue;
         };

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::{
     metrics::Metric,
     ports::{Answer, Sink},
-    ports_out::OutEvent,
+    ports_out::{OutEvent, OutStream},
 };
 
 /// How long JetStream may take for a batch.
@@ -116,16 +116,16 @@ impl OutPublisher {
         }
     }
 
-    async fn publish_all(&self, batch: &[OutEvent]) -> Result<(), BoxError> {
+    async fn publish_all(&self, batch: &[OutEvent], within: Duration) -> Result<(), BoxError> {
         if *self.state.lock() != State::Ready {
             self.find_or_make().await?;
         }
-        let each = batch.iter().map(|event| self.publish(event));
-        let published = timeout(TIMEOUT, join_all(each)).await?;
+        let each = batch.iter().map(|event| self.publish_one(event));
+        let published = timeout(within, join_all(each)).await?;
         published.into_iter().collect()
     }
 
-    async fn publish(&self, event: &OutEvent) -> Result<(), BoxError> {
+    async fn publish_one(&self, event: &OutEvent) -> Result<(), BoxError> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, event.id.as_str());
         headers.insert("Content-Type", "application/json");
@@ -137,27 +137,40 @@ impl OutPublisher {
     }
 }
 
+impl OutStream for OutPublisher {
+    fn publish<'a>(&'a self, events: &'a [OutEvent], within: Duration) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let outcome = self.publish_all(events, within).await;
+            self.note(outcome.as_ref().map_err(|error| &**error));
+            if outcome.is_ok() {
+                Metric::OutPublished.add(events.len());
+            }
+            outcome.map_err(|source| ChatError::Unavailable {
+                dependency: "jetstream",
+                source,
+            })
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        *self.state.lock() == State::Ready
+    }
+}
+
+/// Takes what waited in Redis, and gives up what is not worth it any more.
 impl Sink<OutEvent> for OutPublisher {
     fn take<'a>(&'a self, batch: &'a [OutEvent]) -> Answer<'a, ()> {
         Box::pin(async move {
-            let outcome = self.publish_all(batch).await;
-            self.note(outcome.as_ref().map_err(|error| &**error));
-            let Err(source) = outcome else {
-                Metric::OutPublished.add(batch.len());
+            let Err(error) = self.publish(batch, TIMEOUT).await else {
                 return Ok(());
             };
-            if !batch
-                .iter()
-                .all(|event| is_stale(event, service_kit::now()))
-            {
-                return Err(ChatError::Unavailable {
-                    dependency: "jetstream",
-                    source,
-                });
+            let now = service_kit::now();
+            if !batch.iter().all(|event| is_stale(event, now)) {
+                return Err(error);
             }
             Metric::OutDropped.add(batch.len());
             tracing::error!(
-                error = &*source as &dyn std::error::Error,
+                error = &error as &dyn std::error::Error,
                 n_events = batch.len(),
                 "events for other services are given up"
             );

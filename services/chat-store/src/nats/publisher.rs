@@ -1,9 +1,10 @@
-//! Tells users' sockets, and removes from the outbox what was told for certain.
+//! Tells users' sockets and then other services, and removes from the outbox what was told for certain.
 //!
 //! Nobody waits for NATS: what is to be told goes into a bounded queue, and what finds it full is told
 //! later by the sweeper. "For certain" means that the server has taken everything: a probe published
 //! afterwards on the same connection came back, and the connection was the same all the time. Flushing
-//! is not enough, since the client drops its write buffer when it reconnects.
+//! is not enough, since the client drops its write buffer when it reconnects. What other services
+//! could not be told moves on to a queue of its own: sockets were told.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -19,7 +20,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     metrics::Metric,
-    ports::{Committed, Event, Events, Fact, Outbox, OutboxId},
+    ports::{Committed, Event, Events, Fact, Outbox, OutboxId, Sink},
 };
 
 /// The version of envelopes.
@@ -36,7 +37,7 @@ const GATHER: Duration = Duration::from_millis(100);
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most rows that wait for a probe; more are left to the sweeper.
-const MAX_TOLD: usize = 4_096;
+const MAX_TOLD: usize = 1_024;
 
 /// A handle on the task that tells. It ends when the last handle is gone, having told everything.
 #[derive(Debug, Clone)]
@@ -49,19 +50,34 @@ pub struct Publisher {
 struct Told {
     id: OutboxId,
     connection: u64,
+    events: Vec<Event>,
+}
+
+/// What is told after sockets were, and where it is noted.
+struct Confirming {
+    client: Client,
+    outbox: Arc<dyn Outbox>,
+    services: Arc<dyn Sink<Vec<Event>>>,
 }
 
 impl Publisher {
-    /// Starts with room for `capacity` waiting transactions. The second value is the work to spawn.
+    /// Starts with room for `capacity` waiting transactions. The events of each go to `services` once
+    /// sockets were told. The second value is the work to spawn.
     pub fn new(
         client: Client,
         outbox: Arc<dyn Outbox>,
+        services: Arc<dyn Sink<Vec<Event>>>,
         capacity: usize,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (queue, committed) = mpsc::channel(capacity);
         let (told, confirmed) = mpsc::channel(MAX_TOLD);
         let publishing = publish_all(client.clone(), committed, told);
-        let confirming = confirm_all(client.clone(), outbox, confirmed);
+        let confirming = Confirming {
+            client: client.clone(),
+            outbox,
+            services,
+        };
+        let confirming = confirm_all(confirming, confirmed);
         let work = async move {
             tokio::join!(publishing, confirming);
         };
@@ -105,7 +121,11 @@ async fn publish_all(
         }
         if let Some(id) = outbox {
             // Without room the row stays, and the sweeper tells it once more.
-            let _ = told.try_send(Told { id, connection });
+            let _ = told.try_send(Told {
+                id,
+                connection,
+                events,
+            });
         }
     }
 }
@@ -125,7 +145,7 @@ async fn publish(client: &Client, events: &[Event]) -> bool {
     true
 }
 
-async fn confirm_all(client: Client, outbox: Arc<dyn Outbox>, mut told: mpsc::Receiver<Told>) {
+async fn confirm_all(confirming: Confirming, mut told: mpsc::Receiver<Told>) {
     let mut batch = Vec::new();
     while told.recv_many(&mut batch, MAX_TOLD).await > 0 {
         if !told.is_closed() {
@@ -134,30 +154,33 @@ async fn confirm_all(client: Client, outbox: Arc<dyn Outbox>, mut told: mpsc::Re
         while let Ok(more) = told.try_recv() {
             batch.push(more);
         }
-        if let Err(error) = confirm(&client, outbox.as_ref(), &batch).await {
+        if let Err(error) = confirming.confirm(std::mem::take(&mut batch)).await {
             tracing::debug!(
                 error = &*error,
                 "the outbox keeps batches that may not have arrived"
             );
         }
-        batch.clear();
     }
 }
 
-async fn confirm(
-    client: &Client,
-    outbox: &dyn Outbox,
-    batch: &[Told],
-) -> Result<(), chat_domain::BoxError> {
-    timeout(PROBE_TIMEOUT, probe(client)).await??;
-    let connection = connection(client);
-    let arrived: Vec<OutboxId> = batch
-        .iter()
-        .filter(|told| told.connection == connection)
-        .map(|told| told.id)
-        .collect();
-    outbox.remove(&arrived).await?;
-    Ok(())
+impl Confirming {
+    async fn confirm(&self, batch: Vec<Told>) -> Result<(), chat_domain::BoxError> {
+        timeout(PROBE_TIMEOUT, probe(&self.client)).await??;
+        let connection = connection(&self.client);
+        let (ids, transactions): (Vec<OutboxId>, Vec<Vec<Event>>) = batch
+            .into_iter()
+            .filter(|told| told.connection == connection)
+            .map(|told| (told.id, told.events))
+            .unzip();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        match self.services.take(&transactions).await {
+            Ok(()) => self.outbox.remove(&ids).await?,
+            Err(_) => self.outbox.leave(&ids).await?,
+        }
+        Ok(())
+    }
 }
 
 /// Returns once the server has taken everything published before on this connection.

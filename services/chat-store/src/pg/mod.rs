@@ -12,6 +12,7 @@ mod directory_port;
 mod error;
 mod journal;
 mod messages;
+mod out_queue;
 mod outbox;
 mod people;
 mod receipts;
@@ -34,6 +35,7 @@ use crate::ports::{
     Answer, Delivery, Due, Entry, Head, Journal, JournalError, Marked, NewConversation, Outbox,
     OutboxId, OwnHead, Received, Slice, Store, Written,
 };
+use crate::ports_out::{OutDue, OutId, OutQueue};
 use error::PgError;
 
 /// The schema's history.
@@ -175,8 +177,26 @@ impl Outbox for Pg {
         answer(outbox::remove(&self.pool, ids))
     }
 
+    fn leave<'a>(&'a self, ids: &'a [OutboxId]) -> Answer<'a, ()> {
+        answer(out_queue::leave(&self.pool, ids))
+    }
+
     fn age_seconds(&self) -> Answer<'_, f64> {
         answer(outbox::age_seconds(&self.pool))
+    }
+}
+
+impl OutQueue for Pg {
+    fn claim_out(&self, limit: u32) -> Answer<'_, Vec<OutDue>> {
+        answer(out_queue::claim(&self.pool, limit))
+    }
+
+    fn remove_out<'a>(&'a self, ids: &'a [OutId]) -> Answer<'a, ()> {
+        answer(out_queue::remove(&self.pool, ids))
+    }
+
+    fn prune_out(&self, max_age: Duration) -> Answer<'_, u64> {
+        answer(out_queue::prune(&self.pool, max_age))
     }
 }
 

@@ -88,6 +88,17 @@ impl RedisState {
         Ok(told.iter().map(read).collect::<Result<_, RedisError>>()?)
     }
 
+    async fn absent(&self, app: &AppId, users: &[UserId]) -> Result<Vec<UserId>, ChatError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = users.iter().map(UserId::as_str).collect();
+        let request = Request::new("presence_absent", &self.presence_keys(app, None)).arg(names);
+        let places: Vec<usize> = self.run_unguarded(&request).await?;
+        let user = |place: usize| users.get(place.checked_sub(1)?).cloned();
+        Ok(places.into_iter().filter_map(user).collect())
+    }
+
     async fn claim_push(
         &self,
         app: &AppId,
@@ -143,6 +154,10 @@ impl PresenceState for RedisState {
 
     fn presence_of<'a>(&'a self, app: &'a AppId, users: &'a [UserId]) -> Answer<'a, Vec<Presence>> {
         Box::pin(self.presence_of(app, users))
+    }
+
+    fn absent<'a>(&'a self, app: &'a AppId, users: &'a [UserId]) -> Answer<'a, Vec<UserId>> {
+        Box::pin(self.absent(app, users))
     }
 
     fn claim_push<'a>(

@@ -9,7 +9,9 @@ use anyhow::Context as _;
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
-    app::{App, BatchLimits, IceServers, Intake, Relay, calls::Calls, presence::Roster},
+    app::{
+        App, BatchLimits, IceServers, Intake, Relay, ServiceTeller, calls::Calls, presence::Roster,
+    },
     config::{AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs},
     http,
     metrics::Metric,
@@ -44,13 +46,21 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     pg.migrate().await.context("cannot migrate the schema")?;
     pg.create_partitions().await?;
 
-    let (publisher, publishing) =
-        Publisher::new(client.clone(), Arc::new(pg.clone()), config.publish_queue);
-    lifecycle.spawn("publisher", publishing);
-    let publisher = Arc::new(publisher);
     let store = Arc::new(pg.clone());
     let state = RedisState::new(config.redis_url.expose(), "", store.clone())
         .context("REDIS_URL is no Redis address")?;
+    let jetstream = health.dependency("jetstream");
+    let out = OutPublisher::new(client.clone(), config.out.limits(), jetstream);
+    let shared = Arc::new(state.clone());
+    let teller = ServiceTeller::new(store.clone(), shared, Arc::new(out.clone()));
+    let (publisher, publishing) = Publisher::new(
+        client.clone(),
+        store.clone(),
+        Arc::new(teller.clone()),
+        config.publish_queue,
+    );
+    lifecycle.spawn("publisher", publishing);
+    let publisher = Arc::new(publisher);
     let calls = Calls::new(
         Arc::new(state.clone()),
         store.clone(),
@@ -70,8 +80,6 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
     let soft = lifecycle.soft();
     let notifier = Notifier::new(client.clone());
-    let jetstream = health.dependency("jetstream");
-    let out = OutPublisher::new(client.clone(), config.out.limits(), jetstream);
     let intake = Intake::new(app.clone(), Arc::new(notifier.clone()));
     let reader = InReader::new(client.clone(), intake, config.inbound.limits());
     lifecycle.spawn("intake", reader.run(soft.clone()));
@@ -97,6 +105,9 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
+    let max_age = config.out.limits().max_age;
+    let telling = upkeep::keep_telling(pg.clone(), teller, max_age, soft.clone());
+    lifecycle.spawn("teller", telling);
     state::start(
         &lifecycle,
         state::Parts {

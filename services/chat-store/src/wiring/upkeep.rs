@@ -10,10 +10,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::sweep_outbox,
+    app::{ServiceTeller, sweep_outbox},
     metrics::Metric,
     pg::Pg,
     ports::{Events, Outbox as _},
+    ports_out::OutQueue as _,
 };
 
 /// How often partitions are looked after; there are weeks of them ahead.
@@ -22,6 +23,9 @@ const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 /// How often overdue batches are looked for. With the second that their writer has, a batch is told
 /// again at most two seconds after its commit.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
+
+/// After how many rounds what waits too long is given up: some minutes.
+const PRUNE_EVERY: u32 = 512;
 
 /// How often Postgres is asked how it is.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +51,39 @@ pub(super) async fn keep_sweeping(pg: Pg, events: Arc<dyn Events>, soft: Cancell
             Ok(false) => {}
             Err(error) => warn(&error, "outbox not swept"),
         }
+    }
+}
+
+/// Tells other services what waits for them, until `soft`; gives up what waited for `max_age`.
+pub(super) async fn keep_telling(
+    pg: Pg,
+    teller: ServiceTeller,
+    max_age: Duration,
+    soft: CancellationToken,
+) {
+    let mut ticks = Ticks::new(SWEEP_EVERY, soft);
+    let (mut is_failing, mut n_ticks) = (false, 0_u32);
+    while ticks.next().await {
+        match teller.sweep(&pg).await {
+            Ok(more) => {
+                is_failing = false;
+                if more {
+                    ticks.at_once();
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn(&error, "other services are told later");
+                }
+            }
+        }
+        if n_ticks.is_multiple_of(PRUNE_EVERY) {
+            match pg.prune_out(max_age).await {
+                Ok(n_rows) => Metric::OutDropped.add(usize::try_from(n_rows).unwrap_or(usize::MAX)),
+                Err(error) => warn(&error, "nothing that waits for other services is given up"),
+            }
+        }
+        n_ticks = n_ticks.wrapping_add(1);
     }
 }
 

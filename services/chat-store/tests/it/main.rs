@@ -23,6 +23,7 @@ mod http_requests;
 mod http_site;
 mod intake;
 mod migrate;
+mod out_messages;
 mod outbox;
 mod pairs;
 mod plans;

@@ -9,7 +9,7 @@ use chat_store::{
     app::{App, BatchLimits, sweep_outbox},
     nats::Publisher,
     pg::Pg,
-    ports::{Fact, Outbox as _},
+    ports::{Answer, Event, Fact, Outbox as _, Sink},
 };
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -30,10 +30,19 @@ async fn connect(url: &str) -> Client {
         .unwrap()
 }
 
+/// Other services, of which there are none.
+struct Nobody;
+
+impl Sink<Vec<Event>> for Nobody {
+    fn take<'a>(&'a self, _: &'a [Vec<Event>]) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// A store that tells over `client`.
 async fn telling_store(world: &World, client: Client) -> (App, Pg, Arc<Publisher>) {
     let pg = world.pg().await;
-    let (publisher, work) = Publisher::new(client, Arc::new(pg.clone()), 64);
+    let (publisher, work) = Publisher::new(client, Arc::new(pg.clone()), Arc::new(Nobody), 64);
     tokio::spawn(work);
     let (store, publisher) = (Arc::new(pg.clone()), Arc::new(publisher));
     let (calls, roster) = (

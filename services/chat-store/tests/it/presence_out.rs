@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, consumer::pull};
 use chat_domain::{
-    AppId, ConversationId, Presence, PresenceChange, Status, Timestamp, User, UserId,
+    AppId, Content, Conversation, ConversationId, Message, MessageId, MessageKind, Participant,
+    Presence, PresenceChange, Role, Seq, Status, Subject, SubjectId, Timestamp, User, UserId,
     call::{CallKind, CallRules, Outcome, Switchboard},
 };
 use chat_proto::subject::OUT_STREAM;
 use chat_store::{
     nats::{OutLimits, OutPublisher},
-    ports::{Directory as _, Sink as _},
-    ports_out::{OutEvent, Outgoing as _},
+    ports::{Directory as _, Received, Sink as _},
+    ports_out::{NewMessages, OutEvent, Outgoing as _},
     redis::RedisState,
 };
 use futures_util::StreamExt as _;
@@ -33,14 +34,14 @@ const LIMITS: OutLimits = OutLimits {
     max_bytes: 1 << 20,
 };
 
-async fn connect(broker: &Server) -> async_nats::Client {
+pub(crate) async fn connect(broker: &Server) -> async_nats::Client {
     eventually("the broker is up", async || {
         async_nats::connect(broker.url()).await.ok()
     })
     .await
 }
 
-async fn publisher(broker: &Server) -> OutPublisher {
+pub(crate) async fn publisher(broker: &Server) -> OutPublisher {
     let health = Service::detached().health.dependency("jetstream");
     OutPublisher::new(connect(broker).await, LIMITS, health)
 }
@@ -53,7 +54,7 @@ fn read_out(state: &RedisState, out: OutPublisher) -> DropGuard {
 }
 
 /// Everything in the stream: subject and body.
-async fn published(broker: &Server) -> Vec<(String, Value)> {
+pub(crate) async fn published(broker: &Server) -> Vec<(String, Value)> {
     let context = jetstream::new(connect(broker).await);
     let mut stream = context.get_stream(OUT_STREAM).await.unwrap();
     let n = usize::try_from(stream.info().await.unwrap().state.messages).unwrap();
@@ -78,7 +79,7 @@ async fn published(broker: &Server) -> Vec<(String, Value)> {
 }
 
 /// The names of the events of an app, sorted.
-fn names(app: &AppId, published: &[(String, Value)]) -> Vec<String> {
+pub(crate) fn names(app: &AppId, published: &[(String, Value)]) -> Vec<String> {
     let prefix = format!("chat.v1.out.{app}.");
     let mut names: Vec<_> = published
         .iter()
@@ -206,6 +207,37 @@ fn ringing(at: Timestamp) -> chat_domain::call::Call {
     log.remove(0).call
 }
 
+/// A message in its conversation.
+fn said(at: Timestamp) -> (Conversation, Message) {
+    let id = ConversationId(Uuid::from_u128(7));
+    let [consultant, patient] = ["c", "p"].map(|id| UserId::new(id).unwrap());
+    let conversation = Conversation {
+        id,
+        app: app(),
+        subject: Subject::Booking(SubjectId::new("b").unwrap()),
+        participants: [
+            Participant::new(consultant, Role::Consultant),
+            Participant::new(patient.clone(), Role::Patient),
+        ],
+        last_seq: Seq(3),
+        created_at: at,
+        updated_at: at,
+    };
+    let message = Message {
+        id: MessageId::new(id, at.0.unsigned_abs(), 1),
+        conversation: id,
+        seq: Seq(3),
+        sender: patient,
+        sender_role: Role::Patient,
+        client_key: None,
+        content: Content::stored(MessageKind::Text, "a secret".to_owned(), None),
+        created_at: at,
+        delivered_at: None,
+        read_at: None,
+    };
+    (conversation, message)
+}
+
 #[test]
 fn events_for_other_services_are_frozen() {
     let at = Timestamp(1_768_401_000_042);
@@ -231,12 +263,33 @@ fn events_for_other_services_are_frozen() {
     };
 
     let app = app();
+    let reader = UserId::new("42").unwrap();
+    let (conversation, message) = said(at);
+    let received = Received {
+        ids: vec![message.id],
+        at,
+    };
+    let pair = Conversation {
+        subject: Subject::Pair,
+        ..conversation.clone()
+    };
+    let push = NewMessages {
+        user: &reader,
+        newest: &message,
+        sender_name: Some("Pat"),
+        n_messages: 3,
+    };
     let events = [
         OutEvent::call_ringing(&app, &rings),
         OutEvent::call_over(&app, &ended, Outcome::Ended),
         OutEvent::presence_changed(&app, &UserId::new("42").unwrap(), &change),
         OutEvent::push_call(&app, &rings, Some("Pat")),
         OutEvent::push_call_cancelled(&app, &rings, Outcome::NoAnswer),
+        OutEvent::conversation_created(&conversation),
+        OutEvent::conversation_created(&pair),
+        OutEvent::message_created(&app, &[(&conversation, &message)]).unwrap(),
+        OutEvent::message_read(&app, conversation.id, &reader, &received).unwrap(),
+        OutEvent::push_message(&app, &push),
     ];
     let read = |event: &OutEvent| -> Value {
         let body: Value = serde_json::from_str(&event.json).unwrap();
@@ -245,5 +298,6 @@ fn events_for_other_services_are_frozen() {
         body
     };
     let bodies: Vec<Value> = events.iter().map(read).collect();
+    assert!(!json!(bodies).to_string().contains("secret"));
     insta::assert_json_snapshot!("out", json!(bodies));
 }

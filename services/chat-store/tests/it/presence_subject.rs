@@ -68,6 +68,10 @@ impl PresenceState for Nowhere {
         away()
     }
 
+    fn absent<'a>(&'a self, _app: &'a AppId, _users: &'a [UserId]) -> Answer<'a, Vec<UserId>> {
+        away()
+    }
+
     fn claim_push<'a>(
         &'a self,
         _app: &'a AppId,

@@ -137,14 +137,20 @@ local function clear(K, A, t)
   return redis.call('SCARD', K[HELD])
 end
 
--- Decides once whether a call is pushed: its callee has no device at a gateway that lives.
+-- Whether a user has a device at a gateway that lives.
+local function is_here(K, user, t)
+  for _, device in ipairs(attendance(K, user).devices) do
+    local until_ = redis.call('ZSCORE', K[LEASES], gateway_of(device))
+    if until_ and t < tonumber(until_) then return true end
+  end
+  return false
+end
+
+-- Decides once whether a call is pushed: its callee has no device.
 local function push(K, A, t)
   local user, ttl = unpack(A)
   if redis.call('EXISTS', K[MARK]) == 1 then return 1 end
-  for _, device in ipairs(attendance(K, user).devices) do
-    local until_ = redis.call('ZSCORE', K[LEASES], gateway_of(device))
-    if until_ and t < tonumber(until_) then return 0 end
-  end
+  if is_here(K, user, t) then return 0 end
   redis.call('SET', K[MARK], 1, 'PX', tonumber(ttl))
   return 1
 end
@@ -164,6 +170,13 @@ end)
 register_presence('due', function(K, A, t)
   local due = redis.call('ZRANGEBYSCORE', K[LOOK], '-inf', t, 'LIMIT', 0, tonumber(A[2]))
   return look(K, A[1], due, t)
+end)
+register_presence('absent', function(K, A, t)
+  local absent = {}
+  for i, user in ipairs(A) do
+    if not is_here(K, user, t) then table.insert(absent, i) end
+  end
+  return absent
 end)
 register_presence('told', function(K, A)
   local told = {}

@@ -10,7 +10,7 @@
 --
 -- The library is state, parked, changes, signals, upkeep and presence, one after the other.
 
-local VERSION = 5
+local VERSION = 6
 
 -- Keys, in this order everywhere; those at the end are left out where nothing needs them.
 local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS = 1, 2, 3, 4, 5, 6, 7, 8
