@@ -5,11 +5,13 @@
 
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
+# What the banner says, and the label below.
+ARG REVISION=unknown
 COPY . .
 # Registry and build output are kept between builds; what is to stay in the image is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    SQLX_OFFLINE=true cargo build --release --locked --package chat-store \
+    SQLX_OFFLINE=true GIT_REVISION="${REVISION}" cargo build --release --locked --package chat-store \
     && cp target/release/chat-store /usr/local/bin/chat-store
 
 # glibc, libgcc, CA certificates and time zones.

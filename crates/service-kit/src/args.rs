@@ -100,6 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn one_secret_may_hold_several_addresses() {
+        let nats = NatsArgs {
+            nats_url: vec![Secret::from("nats://a:4222, nats://b:4222".to_owned())],
+        };
+
+        assert_eq!(
+            nats.urls().collect::<Vec<_>>(),
+            ["nats://a:4222", "nats://b:4222"]
+        );
+    }
+
+    #[test]
     fn passwords_in_urls_do_not_print() {
         let config = Config::parse_from([
             "service",

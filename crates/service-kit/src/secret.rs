@@ -2,6 +2,8 @@
 
 use std::{fmt, fs, io, str::FromStr};
 
+use clap::builder::{ValueParser, ValueParserFactory};
+
 /// How a setting begins that names the file with the secret, in place of the secret.
 const FILE: &str = "file:";
 
@@ -38,6 +40,15 @@ impl FromStr for Secret {
     }
 }
 
+/// Without this, settings would be taken as the text that they are: clap prefers `From<String>`.
+impl ValueParserFactory for Secret {
+    type Parser = ValueParser;
+
+    fn value_parser() -> ValueParser {
+        ValueParser::new(|text: &str| text.parse::<Self>())
+    }
+}
+
 /// A file that a setting names and that holds no secret. The service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -68,6 +79,8 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     #[test]
@@ -80,15 +93,23 @@ mod tests {
 
     #[test]
     fn a_secret_may_be_in_a_file() {
+        #[derive(clap::Parser)]
+        struct Settings {
+            #[arg(long)]
+            secret: Secret,
+        }
+
         let path = std::env::temp_dir().join(format!("secret-{}", uuid::Uuid::new_v4()));
-        let setting = format!("file:{}", path.display());
-        assert!(setting.parse::<Secret>().is_err());
+        let flag = format!("--secret=file:{}", path.display());
+        let parse = || Settings::try_parse_from(["service", &flag]);
+        assert!(parse().is_err(), "no file");
 
         fs::write(&path, "\n").unwrap();
-        assert!(setting.parse::<Secret>().is_err());
+        assert!(parse().is_err(), "an empty file");
 
         fs::write(&path, "hunter2\n").unwrap();
-        assert_eq!(setting.parse::<Secret>().unwrap().expose(), "hunter2");
+        let settings = parse().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(settings.secret.expose(), "hunter2");
         fs::remove_file(path).unwrap();
     }
 }
