@@ -35,7 +35,7 @@ describe('a clinic', () => {
         expected,
       );
     }
-    await settled(admin).catch(() => {});
+    await settled(admin);
     assert.equal(admin.all('receive_message').length, 0);
     const [message] = confirmed;
     assert.deepEqual(
