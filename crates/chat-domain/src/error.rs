@@ -130,6 +130,9 @@ pub enum ChatError {
     /// Of two who would be a pair, one is not in the directory.
     #[error("One or both users not found")]
     PeerNotFound,
+    /// There is no such message, or it is none of the caller's to mark.
+    #[error("Message not found")]
+    MessageNotFound,
     /// There is no such business.
     #[error("Business not found")]
     BusinessNotFound,
@@ -201,6 +204,7 @@ impl ChatError {
             | Self::CallNotFound
             | Self::UserNotFound
             | Self::PeerNotFound
+            | Self::MessageNotFound
             | Self::BusinessNotFound => ErrorKind::NotFound,
             Self::KeyReused | Self::Conflict(_) => ErrorKind::Conflict,
             Self::TooLarge(_) => ErrorKind::TooLarge,

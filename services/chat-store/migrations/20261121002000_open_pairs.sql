@@ -37,7 +37,9 @@ BEGIN
           WHERE m.conversation_id = p_conversation
             AND m.created_at >= (
                 SELECT k.created_at FROM message_marks k
-                WHERE k.conversation_id = p_conversation AND k.seq = 1)
+                WHERE k.conversation_id = p_conversation
+                ORDER BY k.seq
+                LIMIT 1)
             AND m.sender_id <> p_user
             AND m.read_at IS NULL
           ORDER BY m.created_at DESC

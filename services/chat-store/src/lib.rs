@@ -26,6 +26,7 @@ pub mod ports_calls;
 pub mod ports_directory;
 pub mod ports_in;
 pub mod ports_out;
+pub mod ports_overview;
 pub mod ports_presence;
 pub mod redis;
 pub mod wiring;

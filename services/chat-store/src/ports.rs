@@ -14,7 +14,10 @@ use chat_domain::{
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-pub use crate::ports_directory::{Acquaintance, Directory, Relation};
+pub use crate::{
+    ports_directory::{Acquaintance, Directory, Relation},
+    ports_overview::{Depth, Overview, Overviews, Shredder, Wanted},
+};
 
 /// What a port answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ChatError>>;
@@ -182,7 +185,7 @@ pub struct Marked {
 }
 
 /// Everything durable but the journal.
-pub trait Store: Directory {
+pub trait Store: Directory + Overviews {
     /// Returns the conversation of this subject and these participants, made unless it was there.
     fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation>;
 
@@ -247,21 +250,31 @@ pub trait Store: Directory {
         limit: u32,
     ) -> Answer<'a, Vec<Marked>>;
 
-    /// Returns how many messages the user has not read; `None` if it takes no part.
+    /// Returns how many messages sent at `since` or later the user has not read; `None` if it takes no
+    /// part.
     fn find_unread<'a>(
         &'a self,
         app: &'a AppId,
         conversation: ConversationId,
         user: &'a UserId,
+        since: Option<Timestamp>,
     ) -> Answer<'a, Option<u64>>;
 
-    /// Returns at most `limit` messages next to a place.
+    /// Returns at most `limit` messages next to a place, sent at `since` or later.
     fn list_messages(
         &self,
         conversation: ConversationId,
         slice: Slice,
         limit: u32,
+        since: Option<Timestamp>,
     ) -> Answer<'_, Vec<Message>>;
+
+    /// Returns a message.
+    fn find_message(
+        &self,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Answer<'_, Option<Message>>;
 
     /// Marks messages that others sent to `user` as read; those marked before or unknown stay out.
     /// Also returns the generation of the sequence numbers.

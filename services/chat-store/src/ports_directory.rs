@@ -3,7 +3,7 @@
 //!
 //! Not here: conversations, which are the chat's own ([`crate::ports::Store`]).
 
-use chat_domain::{AppId, Booking, Business, SubjectId, User, UserId};
+use chat_domain::{AppId, Booking, Business, Role, SubjectId, User, UserId};
 
 use crate::ports::Answer;
 
@@ -112,4 +112,20 @@ pub trait Directory: Send + Sync {
 
     /// Returns a business.
     fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>>;
+
+    /// Returns those of the bookings that are known, each with its business.
+    fn find_bookings<'a>(
+        &'a self,
+        app: &'a AppId,
+        ids: &'a [&'a SubjectId],
+    ) -> Answer<'a, Vec<(Booking, Option<Business>)>>;
+
+    /// Returns at most `limit` users whose id, e-mail or name holds `text`, whatever its case, by name.
+    fn search_users<'a>(
+        &'a self,
+        app: &'a AppId,
+        text: &'a str,
+        role: Option<Role>,
+        limit: u32,
+    ) -> Answer<'a, Vec<User>>;
 }

@@ -1,9 +1,12 @@
 // People of the dialects of the root namespace, and stock clients of theirs.
 import { randomUUID } from 'node:crypto';
 
+import axios from 'axios';
+
 import { connect } from './client.mjs';
 import * as apps from './environment.mjs';
 import { put } from './directory.mjs';
+import { DEADLINE_MS } from './rest.mjs';
 import { seconds, sign } from './token.mjs';
 
 /** Enters a user into the directory of an app: `{id, role, name, email, token, app}`. */
@@ -56,3 +59,12 @@ export const connectRoot = (t, user, options) => connect(t, user, { namespace: '
 
 /** Asserts nothing came that is not expected, by something that comes later: an ack. */
 export const settled = (client) => client.ask('no_such_event');
+
+/** The REST of the root namespace's dialects, as `user`. */
+export const restOf = ({ token }) =>
+  axios.create({
+    baseURL: apps.publicUrl,
+    headers: { Authorization: `Bearer ${token}` },
+    timeout: DEADLINE_MS,
+    validateStatus: () => true,
+  });

@@ -5,7 +5,9 @@
 mod body;
 mod decode;
 mod encode;
+mod rest;
 
 pub use body::{MessageBody, PersonBody};
 pub use decode::decode;
 pub use encode::{ack, encode};
+pub use rest::{ConversationBody, MarkedBody};

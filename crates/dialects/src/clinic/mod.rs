@@ -5,7 +5,9 @@
 mod body;
 mod decode;
 mod encode;
+mod rest;
 
 pub use body::MessageBody;
 pub use decode::decode;
 pub use encode::encode;
+pub use rest::{ConversationBody, ReadBody, UnreadBody, UserBody};

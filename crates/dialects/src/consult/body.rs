@@ -120,6 +120,22 @@ impl<'a> HistoryBody<'a> {
     }
 }
 
+/// What a search found.
+#[derive(Debug, Serialize)]
+pub struct FoundBody<'a> {
+    messages: Vec<MessageBody<'a>>,
+}
+
+impl<'a> FoundBody<'a> {
+    /// Lists `messages` in the order given.
+    #[must_use]
+    pub fn new(messages: &'a [Message]) -> Self {
+        Self {
+            messages: messages.iter().map(MessageBody::from).collect(),
+        }
+    }
+}
+
 /// How many messages of a conversation a user has not read.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

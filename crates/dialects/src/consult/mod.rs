@@ -10,7 +10,9 @@ mod ice;
 mod payload;
 mod presence;
 
-pub use body::{ConversationBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody};
+pub use body::{
+    ConversationBody, FoundBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody,
+};
 pub use call_body::CallBody;
 pub use decode::decode;
 pub use encode::encode;

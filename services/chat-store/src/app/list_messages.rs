@@ -1,7 +1,8 @@
 //! Reads history: a page for a person, a range for a gateway, what was missed for a device.
 
 use chat_domain::{
-    AppId, ChatError, Conversation, ConversationId, Direction, Message, MessageId, PageRequest, Seq,
+    AppId, ChatError, Conversation, ConversationId, Direction, Message, MessageId, PageRequest,
+    Seq, SubjectId, UserId,
 };
 
 use super::{App, Caller, Member};
@@ -47,12 +48,50 @@ impl App {
             Direction::Before(seq) => Slice::Before(seq),
             Direction::After(seq) => Slice::After(seq),
         };
+        let since = self.horizon(&caller.app.id);
         let mut messages = self
             .store
-            .list_messages(conversation.id, slice, page.limit)
+            .list_messages(conversation.id, slice, page.limit, since)
             .await?;
         self.deliver(caller, &conversation, &mut messages).await?;
         Ok((conversation, messages))
+    }
+
+    /// Returns a page as [`Self::page`] does, of the conversation with another user: also of one who
+    /// may not be written to any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`App::open_pair`] when the two have no conversation and may have none; else the page is
+    /// empty, and there is no conversation.
+    pub async fn page_with(
+        &self,
+        caller: &Caller,
+        peer: &UserId,
+        page: PageRequest,
+    ) -> Result<Option<(Conversation, Vec<Message>)>, ChatError> {
+        match self.pair_for_reading(caller, peer).await? {
+            Some(conversation) => self.page(caller, conversation.id, page).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns a page as [`Self::page`] does, of a booking: also for one who owned the business once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::BookingNotFound`] and [`ChatError::NotOfBooking`]. Of a booking that nobody
+    /// wrote about, the page is empty, and there is no conversation.
+    pub async fn page_of_booking(
+        &self,
+        caller: &Caller,
+        booking: &SubjectId,
+        page: PageRequest,
+    ) -> Result<Option<(Conversation, Vec<Message>)>, ChatError> {
+        match self.booking_for_reading(caller, booking).await? {
+            Some(conversation) => self.page(caller, conversation.id, page).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn deliver(
@@ -141,7 +180,12 @@ impl App {
             return Ok(Vec::new());
         }
         self.store
-            .list_messages(conversation.id, Slice::After(seq), limit)
+            .list_messages(
+                conversation.id,
+                Slice::After(seq),
+                limit,
+                self.horizon(&conversation.app),
+            )
             .await
     }
 }

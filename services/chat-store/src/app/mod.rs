@@ -7,8 +7,10 @@ mod batcher;
 mod caller;
 pub mod calls;
 mod deliver_messages;
+mod expire_messages;
 mod ice_servers;
 mod intake;
+mod list_conversations;
 mod list_messages;
 mod open_conversation;
 mod open_session;
@@ -19,24 +21,27 @@ mod put_directory;
 mod read_messages;
 mod receive_messages;
 mod resume_session;
+mod search;
 mod sweep_outbox;
 mod tell_services;
 mod window;
 
 use std::sync::Arc;
 
-use chat_domain::{AppId, ChatError, Conversation, ConversationId};
+use chat_domain::{AppId, ChatError, Conversation, ConversationId, Timestamp};
 use service_kit::apps::Apps;
 
 pub use append_message::{Appended, NewMessage, Stored, Target};
 pub use batcher::BatchLimits;
 pub use caller::{Caller, Member};
 use calls::Calls;
+pub use expire_messages::expire_messages;
 pub use ice_servers::{IceServers, Relay, RelayCredentials};
 pub use intake::{Inbound, Intake, SystemMessage};
 pub use list_messages::Synced;
 pub use open_session::Opened;
 pub use resume_session::{Resumed, Stood};
+pub use search::Found;
 pub use sweep_outbox::sweep_outbox;
 pub use tell_services::ServiceTeller;
 
@@ -54,7 +59,11 @@ pub struct App {
     calls: Calls,
     roster: Roster,
     apps: Arc<Apps>,
+    clock: Clock,
 }
+
+/// What tells the time.
+pub type Clock = fn() -> Timestamp;
 
 impl App {
     /// Starts the use cases on their ports; `limits` are those of appending.
@@ -86,7 +95,14 @@ impl App {
             calls,
             roster,
             apps,
+            clock: service_kit::now,
         }
+    }
+
+    /// Has another clock tell what has expired.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Returns the apps of the deployment.
@@ -118,6 +134,13 @@ impl App {
 
     fn app(&self, id: &AppId) -> Result<&Arc<service_kit::apps::App>, ChatError> {
         self.apps.get(id).ok_or(ChatError::Malformed("no such app"))
+    }
+
+    /// Returns when the oldest message of the app that is still there can have been sent; `None` where
+    /// messages are kept for ever.
+    fn horizon(&self, app: &AppId) -> Option<Timestamp> {
+        let retention = self.apps.get(app)?.policy.retention?;
+        Some(retention.horizon((self.clock)()))
     }
 
     /// Returns a conversation of the app, whoever asks.

@@ -87,7 +87,12 @@ impl App {
         let member = Member::from(caller);
         let unread = self
             .store
-            .find_unread(member.app, conversation, member.user)
+            .find_unread(
+                member.app,
+                conversation,
+                member.user,
+                self.horizon(member.app),
+            )
             .await?;
         if let Some(unread) = unread {
             return Ok(unread);
@@ -127,6 +132,32 @@ impl App {
     ) -> Result<Conversation, ChatError> {
         self.conversation_of_booking(&caller.app, booking, Some(&caller.user))
             .await
+    }
+
+    /// Returns a conversation of the caller's about a booking, if there is one: that with the other
+    /// person of the booking now, else one that was.
+    pub(super) async fn booking_for_reading(
+        &self,
+        caller: &Caller,
+        id: &SubjectId,
+    ) -> Result<Option<Conversation>, ChatError> {
+        let Caller { app, user } = caller;
+        let sides = self.sides_of_booking(app, id).await?;
+        let [first, second] = &sides;
+        if sides.iter().any(|side| side.user == user.id) {
+            let now = [&first.user, &second.user];
+            return self
+                .store
+                .find_conversation_of(&app.id, Some(id), now)
+                .await;
+        }
+        // The client is who it was: only businesses are given away.
+        let once = [&user.id, &second.user];
+        let found = self
+            .store
+            .find_conversation_of(&app.id, Some(id), once)
+            .await?;
+        found.map(Some).ok_or(ChatError::NotOfBooking)
     }
 
     /// Returns the conversation that a booking has or gets.

@@ -62,6 +62,32 @@ impl App {
         self.store.find_conversation_of(app, None, sides).await
     }
 
+    /// Returns the conversation of the caller and another user, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open_pair`] when there is none and there may be none.
+    pub(super) async fn pair_for_reading(
+        &self,
+        caller: &Caller,
+        peer: &UserId,
+    ) -> Result<Option<Conversation>, ChatError> {
+        let Caller { app, user } = caller;
+        let sides = match (app.dialect, user.role) {
+            (Dialect::Care, Role::Doctor) => [&user.id, peer],
+            (Dialect::Care, _) => [peer, &user.id],
+            _ => [(&user.id).min(peer), (&user.id).max(peer)],
+        };
+        let found = self
+            .store
+            .find_conversation_of(&app.id, None, sides)
+            .await?;
+        if found.is_none() {
+            return self.pair_of(caller.into(), peer).await;
+        }
+        Ok(found)
+    }
+
     /// Checks that a participant of a conversation may still write in it.
     ///
     /// # Errors

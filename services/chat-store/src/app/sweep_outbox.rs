@@ -59,7 +59,7 @@ pub(super) async fn read(
         let conversation = Arc::new(conversation);
         let before = Slice::After(Seq(first.0.saturating_sub(1)));
         let count = u32::try_from(last.0.saturating_sub(first.0) + 1).unwrap_or(u32::MAX);
-        for message in store.list_messages(*id, before, count).await? {
+        for message in store.list_messages(*id, before, count, None).await? {
             events.push(Event::appended(
                 &conversation,
                 message,

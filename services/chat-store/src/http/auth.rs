@@ -1,7 +1,7 @@
 //! Who calls: the token of a request, and whether a browser may have sent it by itself.
 
 use chat_domain::Dialect;
-use http::{StatusCode, request::Parts};
+use http::{HeaderMap, request::Parts};
 use service_kit::{
     auth::TokenError,
     http::{CredentialSource, change_allowed, credentials},
@@ -21,13 +21,14 @@ pub(super) fn authenticate(
     dialect: Dialect,
     parts: &Parts,
 ) -> Result<Caller, RestError> {
-    let credential = credentials(&parts.headers).ok_or_else(|| refused(TokenError::Missing))?;
+    let credential =
+        credentials(&parts.headers).ok_or_else(|| RestError::token(TokenError::Missing))?;
     let principal = api
         .verifier
         .verify(credential.token, service_kit::now())
-        .map_err(refused)?;
+        .map_err(RestError::token)?;
     if principal.app.dialect != dialect {
-        return Err(refused(TokenError::Role));
+        return Err(RestError::token(TokenError::Role));
     }
     let origins = &principal.app.origins;
     match credential.source {
@@ -43,11 +44,10 @@ pub(super) fn authenticate(
     }
 }
 
-fn refused(error: TokenError) -> RestError {
-    match error {
-        TokenError::Missing | TokenError::Invalid | TokenError::Expired => {
-            RestError::new(StatusCode::UNAUTHORIZED, error.message(None))
-        }
-        TokenError::Role => RestError::forbidden("Insufficient permissions"),
-    }
+/// Returns the dialect of the app whose key verifies the token of a request, for paths that two
+/// dialects share. It authenticates nobody.
+pub(super) fn dialect_of(api: &Api, headers: &HeaderMap) -> Option<Dialect> {
+    let credential = credentials(headers)?;
+    let principal = api.verifier.verify(credential.token, service_kit::now());
+    Some(principal.ok()?.app.dialect)
 }

@@ -1,6 +1,6 @@
 //! Failures on their way out: the one place of this service that knows status codes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Json,
@@ -9,15 +9,43 @@ use axum::{
 use chat_domain::{ChatError, ErrorKind};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde::Serialize;
+use serde_json::Value;
+use service_kit::auth::TokenError;
 
-/// A request that failed, answered as `{statusCode, message, error}` and perhaps `details`.
+/// A request that failed, answered as `{statusCode, message, error}` and perhaps `details`, unless the
+/// routes of a dialect have a [`Style`] of their own.
 #[derive(Debug)]
 pub(super) struct RestError {
-    status: StatusCode,
-    message: Cow<'static, str>,
-    details: Vec<String>,
+    pub(super) status: StatusCode,
+    pub(super) message: Cow<'static, str>,
+    /// What is wrong with the request: each the name of a field, a space, and the rule it breaks.
+    pub(super) details: Vec<String>,
+    /// Why the token was refused, if it was.
+    pub(super) token: Option<TokenError>,
+    /// Where the fields of `details` were looked for.
+    pub(super) place: &'static str,
     /// What happened behind it, for the log alone.
     cause: Option<ChatError>,
+}
+
+/// How the routes of a dialect tell a failure: its status and its JSON.
+pub(super) type Style = fn(&RestError) -> (StatusCode, Value);
+
+/// The failure that an answer tells, for those who tell it otherwise.
+#[derive(Clone)]
+struct Failed(Arc<RestError>);
+
+/// Tells the failures of routes in the style of their dialect.
+pub(super) fn restyle(style: Style, mut response: Response) -> Response {
+    let Some(Failed(error)) = response.extensions_mut().remove::<Failed>() else {
+        return response;
+    };
+    let (status, body) = style(&error);
+    let mut styled = (status, Json(body)).into_response();
+    if let Some(retry_after) = response.headers_mut().remove(RETRY_AFTER) {
+        styled.headers_mut().insert(RETRY_AFTER, retry_after);
+    }
+    styled
 }
 
 impl RestError {
@@ -26,8 +54,34 @@ impl RestError {
             status,
             message: message.into(),
             details: Vec::new(),
+            token: None,
+            place: "body",
             cause: None,
         }
+    }
+
+    /// The token is missing, bad, or of somebody who has no business here.
+    pub(super) fn token(error: TokenError) -> Self {
+        let answer = match error {
+            TokenError::Missing | TokenError::Invalid | TokenError::Expired => {
+                Self::new(StatusCode::UNAUTHORIZED, error.message(None))
+            }
+            TokenError::Role => Self::forbidden("Insufficient permissions"),
+        };
+        Self {
+            token: Some(error),
+            ..answer
+        }
+    }
+
+    /// Says where the fields that are wrong were looked for.
+    pub(super) fn in_the(self, place: &'static str) -> Self {
+        Self { place, ..self }
+    }
+
+    /// Returns what is wrong with the request, in one sentence.
+    pub(super) fn sentence(&self) -> &str {
+        self.details.first().map_or(&*self.message, String::as_str)
     }
 
     /// A request that says something it must not; each detail names one thing.
@@ -103,6 +157,7 @@ impl IntoResponse for RestError {
         if let Some(seconds) = retry_after(status, self.cause.as_ref()) {
             response.headers_mut().insert(RETRY_AFTER, seconds);
         }
+        response.extensions_mut().insert(Failed(Arc::new(self)));
         response
     }
 }

@@ -32,13 +32,16 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Fields {
     values: Map<String, Value>,
     details: Vec<String>,
+    /// Where they come from.
+    place: &'static str,
 }
 
 impl Fields {
-    fn new(values: Map<String, Value>) -> Self {
+    fn new(values: Map<String, Value>, place: &'static str) -> Self {
         Self {
             values,
             details: Vec::new(),
+            place,
         }
     }
 
@@ -109,6 +112,17 @@ impl Fields {
         items
     }
 
+    /// Returns a field as it came.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Returns a text field, trimmed; `None` when nothing is left of it.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let text = self.values.get(name).and_then(Value::as_str)?.trim();
+        (!text.is_empty()).then_some(text)
+    }
+
     /// Tells whether the field is there and not null.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())
@@ -131,12 +145,16 @@ impl Fields {
         if self.details.is_empty() {
             return Ok(());
         }
-        Err(RestError::invalid(std::mem::take(&mut self.details)))
+        Err(self.refusal())
     }
 
     /// Fails with everything that was noted.
-    pub(super) fn rejected(self) -> RestError {
-        RestError::invalid(self.details)
+    pub(super) fn rejected(mut self) -> RestError {
+        self.refusal()
+    }
+
+    fn refusal(&mut self) -> RestError {
+        RestError::invalid(std::mem::take(&mut self.details)).in_the(self.place)
     }
 }
 
@@ -156,7 +174,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
             .into_iter()
             .map(|(name, value)| (name, Value::String(value)))
             .collect();
-        Ok(Self(Fields::new(values)))
+        Ok(Self(Fields::new(values, "query")))
     }
 }
 
@@ -176,7 +194,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         }
         let bytes = read(request.into_body()).await?;
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(values)) => Ok(Self(Fields::new(values))),
+            Ok(Value::Object(values)) => Ok(Self(Fields::new(values, "body"))),
             Ok(_) => Err(RestError::invalid(vec![
                 "the body must be an object".into(),
             ])),

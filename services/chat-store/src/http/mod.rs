@@ -5,11 +5,15 @@
 //! and the bodies of answers, which are in `dialects`.
 
 mod auth;
+mod booking;
+mod care;
+mod clinic;
 mod consult;
 mod error;
 mod fields;
 mod internal;
 mod observe;
+mod outgoing;
 mod page;
 mod serve;
 
@@ -21,7 +25,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{get, post},
 };
 use chat_domain::Dialect;
 use http::StatusCode;
@@ -31,6 +35,8 @@ use service_kit::{
     auth::Verifier,
     http::{cors_headers, preflight},
 };
+
+use tower::ServiceExt as _;
 
 pub use internal::router as internal_router;
 pub use serve::serve;
@@ -55,6 +61,19 @@ pub fn router(app: App, verifier: Verifier, ice: IceServers) -> Router {
     if apps.speak(Dialect::Consult) {
         router = router.nest("/api/v1", consult::router());
     }
+    if apps.speak(Dialect::Care) {
+        router = router.merge(care::router());
+    }
+    let (clinic, booking) = (apps.speak(Dialect::Clinic), apps.speak(Dialect::Booking));
+    if clinic {
+        router = router.merge(clinic::router());
+    }
+    if booking {
+        router = router.merge(booking::router());
+    }
+    if clinic || booking {
+        router = router.route("/api/messages", post(post_message));
+    }
     finish(router)
         .layer(middleware::from_fn_with_state(apps, cors))
         .layer(middleware::from_fn(observe::observe))
@@ -63,6 +82,17 @@ pub fn router(app: App, verifier: Verifier, ice: IceServers) -> Router {
             verifier,
             ice: Arc::new(ice),
         })
+}
+
+/// `POST /api/messages`, which two dialects have: the token says which one is meant.
+async fn post_message(State(api): State<Api>, request: Request) -> Response {
+    let routes = match auth::dialect_of(&api, request.headers()) {
+        Some(Dialect::Clinic) => clinic::post_message(),
+        _ => booking::post_message(),
+    };
+    match routes.with_state(api).oneshot(request).await {
+        Ok(response) => response,
+    }
 }
 
 /// Answers what matches no route in the form of all errors.

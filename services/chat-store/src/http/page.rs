@@ -11,6 +11,23 @@ pub(super) struct Page {
     pub(super) order: Order,
 }
 
+/// How a dialect spells a page.
+pub(super) struct Spelling {
+    /// What the number of messages to leave out is called.
+    pub(super) offset: &'static str,
+    /// The longest page.
+    pub(super) max_limit: u32,
+}
+
+impl Default for Spelling {
+    fn default() -> Self {
+        Self {
+            offset: "offset",
+            max_limit: PageRequest::MAX_LIMIT,
+        }
+    }
+}
+
 /// Which way an answer lists messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -22,12 +39,22 @@ impl Page {
     /// Reads `limit` (1 to 200, else `default_limit`), one of `offset`, `beforeSeq` and `afterSeq`,
     /// and `order` (`asc` or `desc`, else `default_order`; what follows a place ascends).
     pub(super) fn read(
-        mut query: Fields,
+        query: Fields,
         default_limit: u32,
         default_order: Order,
     ) -> Result<Self, RestError> {
-        let limit = read_limit(&mut query);
-        let offset = query.optional("offset", "must be an integer from 0", integer);
+        Self::read_as(query, &Spelling::default(), default_limit, default_order)
+    }
+
+    /// Reads the same in another dialect's words.
+    pub(super) fn read_as(
+        mut query: Fields,
+        spelling: &Spelling,
+        default_limit: u32,
+        default_order: Order,
+    ) -> Result<Self, RestError> {
+        let limit = read_limit_to(&mut query, spelling.max_limit);
+        let offset = query.optional(spelling.offset, "must be an integer from 0", integer);
         let before = query.optional("beforeSeq", "must be an integer from 0", seq);
         let after = query.optional("afterSeq", "must be an integer from 0", seq);
         let order = query.optional("order", "must be asc or desc", order);
@@ -35,7 +62,10 @@ impl Page {
             query.note("beforeSeq", "cannot be combined with afterSeq");
         }
         if (before.is_some() || after.is_some()) && offset.is_some_and(|offset| 0 < offset) {
-            query.note("offset", "cannot be combined with beforeSeq or afterSeq");
+            query.note(
+                spelling.offset,
+                "cannot be combined with beforeSeq or afterSeq",
+            );
         }
         query.check()?;
 
@@ -71,11 +101,14 @@ impl Page {
 
 /// Reads `limit` alone, for lists that have one page.
 pub(super) fn read_limit(query: &mut Fields) -> Option<u32> {
-    query.optional("limit", "must be an integer from 1 to 200", |text| {
+    read_limit_to(query, PageRequest::MAX_LIMIT)
+}
+
+fn read_limit_to(query: &mut Fields, most: u32) -> Option<u32> {
+    let rule = format!("must be an integer from 1 to {most}");
+    query.optional("limit", &rule, |text| {
         let limit = u32::try_from(integer(text)?).ok()?;
-        (1..=PageRequest::MAX_LIMIT)
-            .contains(&limit)
-            .then_some(limit)
+        (1..=most).contains(&limit).then_some(limit)
     })
 }
 

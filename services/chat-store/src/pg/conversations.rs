@@ -156,27 +156,6 @@ pub(super) async fn list_heads(
         .collect()
 }
 
-pub(super) async fn find_unread(
-    pool: &PgPool,
-    app: &AppId,
-    conversation: ConversationId,
-    user: &UserId,
-) -> Result<Option<u64>, PgError> {
-    let unread = sqlx::query_scalar!(
-        "SELECT /* participants.find_unread */ unread
-         FROM participants
-         WHERE conversation_id = $1 AND user_id = $2 AND app_id = $3",
-        conversation.0,
-        user.as_str(),
-        app.as_str(),
-    )
-    .fetch_optional(pool)
-    .await?;
-    unread
-        .map(|unread| u64::try_from(unread).map_err(inconsistent("participants")))
-        .transpose()
-}
-
 pub(super) fn seq(place: i64) -> Result<Seq, PgError> {
     u64::try_from(place)
         .map(Seq)

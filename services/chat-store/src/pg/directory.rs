@@ -178,6 +178,48 @@ pub(super) async fn find_booking(
     .transpose()
 }
 
+pub(super) async fn find_bookings(
+    pool: &PgPool,
+    app: &AppId,
+    ids: &[&SubjectId],
+) -> Result<Vec<(Booking, Option<Business>)>, PgError> {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT /* bookings.find_all */ b.booking_id, b.professional_id, b.client_id, b.starts_at,
+                  b.ends_at, b.status, s.owner_id AS "owner_id?", s.name AS "name?"
+           FROM bookings b
+           LEFT JOIN businesses s ON s.app_id = b.app_id AND s.business_id = b.professional_id
+           WHERE b.app_id = $1 AND b.booking_id = ANY ($2)"#,
+        app.as_str(),
+        &ids as &[&str],
+    )
+    .fetch_all(pool)
+    .await?;
+    let broken = inconsistent("bookings");
+    rows.into_iter()
+        .map(|row| {
+            let professional = UserId::new(&row.professional_id).map_err(&broken)?;
+            let business = match (row.owner_id, row.name) {
+                (Some(owner), Some(name)) => Some(Business {
+                    id: professional.clone(),
+                    owner: UserId::new(&owner).map_err(&broken)?,
+                    name,
+                }),
+                _ => None,
+            };
+            let booking = Booking {
+                id: SubjectId::new(&row.booking_id).map_err(&broken)?,
+                professional,
+                client: UserId::new(&row.client_id).map_err(&broken)?,
+                starts_at: row.starts_at.map(Timestamp::from_datetime),
+                ends_at: row.ends_at.map(Timestamp::from_datetime),
+                status: row.status,
+            };
+            Ok((booking, business))
+        })
+        .collect()
+}
+
 pub(super) async fn find_business(
     pool: &PgPool,
     app: &AppId,

@@ -1,6 +1,6 @@
 //! The port of the directory on Postgres: which function answers which question.
 
-use chat_domain::{AppId, Booking, Business, SubjectId, User, UserId};
+use chat_domain::{AppId, Booking, Business, Role, SubjectId, User, UserId};
 
 use super::{Pg, answer, contacts, directory, people};
 use crate::ports::{Acquaintance, Answer, Directory, Relation};
@@ -110,5 +110,23 @@ impl Directory for Pg {
 
     fn find_business<'a>(&'a self, app: &'a AppId, id: &'a UserId) -> Answer<'a, Option<Business>> {
         answer(directory::find_business(&self.pool, app, id))
+    }
+
+    fn find_bookings<'a>(
+        &'a self,
+        app: &'a AppId,
+        ids: &'a [&'a SubjectId],
+    ) -> Answer<'a, Vec<(Booking, Option<Business>)>> {
+        answer(directory::find_bookings(&self.pool, app, ids))
+    }
+
+    fn search_users<'a>(
+        &'a self,
+        app: &'a AppId,
+        text: &'a str,
+        role: Option<Role>,
+        limit: u32,
+    ) -> Answer<'a, Vec<User>> {
+        answer(people::search(&self.pool, app, text, (role, limit)))
     }
 }

@@ -17,11 +17,11 @@ pub(super) async fn list(
     pool: &PgPool,
     conversation: ConversationId,
     slice: Slice,
-    limit: u32,
+    part: (u32, Option<Timestamp>),
 ) -> Result<Vec<Message>, PgError> {
     let rows = match slice {
-        Slice::Before(seq) => list_before(pool, conversation, seq, limit).await?,
-        Slice::After(seq) => list_after(pool, conversation, seq, limit).await?,
+        Slice::Before(seq) => list_before(pool, conversation, seq, part).await?,
+        Slice::After(seq) => list_after(pool, conversation, seq, part).await?,
     };
     rows.into_iter().map(Message::try_from).collect()
 }
@@ -30,7 +30,7 @@ async fn list_before(
     pool: &PgPool,
     conversation: ConversationId,
     before: Seq,
-    limit: u32,
+    (limit, since): (u32, Option<Timestamp>),
 ) -> Result<Vec<Row>, PgError> {
     Ok(sqlx::query_as!(
         Row,
@@ -40,8 +40,11 @@ async fn list_before(
          FROM messages
          WHERE conversation_id = $1
            AND seq < $2
-           AND created_at >= (
-               SELECT created_at FROM message_marks WHERE conversation_id = $1 AND seq = 1)
+           AND created_at >= greatest($4, (
+               SELECT created_at FROM message_marks
+               WHERE conversation_id = $1
+               ORDER BY seq
+               LIMIT 1))
            AND created_at <= coalesce((
                SELECT created_at FROM message_marks
                WHERE conversation_id = $1 AND seq >= $2
@@ -52,6 +55,7 @@ async fn list_before(
         conversation.0,
         place(before),
         i64::from(limit),
+        since.map(Timestamp::to_datetime),
     )
     .fetch_all(pool)
     .await?)
@@ -61,7 +65,7 @@ async fn list_after(
     pool: &PgPool,
     conversation: ConversationId,
     after: Seq,
-    limit: u32,
+    (limit, since): (u32, Option<Timestamp>),
 ) -> Result<Vec<Row>, PgError> {
     Ok(sqlx::query_as!(
         Row,
@@ -71,19 +75,48 @@ async fn list_after(
          FROM messages
          WHERE conversation_id = $1
            AND seq > $2
-           AND created_at >= (
+           AND created_at >= greatest($4, coalesce((
                SELECT created_at FROM message_marks
                WHERE conversation_id = $1 AND seq <= $2 + 1
                ORDER BY seq DESC
-               LIMIT 1)
+               LIMIT 1), (
+               SELECT created_at FROM message_marks
+               WHERE conversation_id = $1
+               ORDER BY seq
+               LIMIT 1)))
          ORDER BY created_at
          LIMIT $3",
         conversation.0,
         place(after),
         i64::from(limit),
+        since.map(Timestamp::to_datetime),
     )
     .fetch_all(pool)
     .await?)
+}
+
+/// An id tells the time of its message, which with the conversation is the key.
+pub(super) async fn find(
+    pool: &PgPool,
+    conversation: ConversationId,
+    id: MessageId,
+) -> Result<Option<Message>, PgError> {
+    let sent_at = Timestamp(i64::try_from(id.unix_ms()).unwrap_or(0));
+    sqlx::query_as!(
+        Row,
+        "SELECT /* messages.find */
+                message_id, conversation_id, seq, sender_id, sender_role, kind, content, file_url,
+                file_name, client_key, created_at, delivered_at, read_at
+         FROM messages
+         WHERE conversation_id = $1 AND created_at = $2 AND message_id = $3",
+        conversation.0,
+        sent_at.to_datetime(),
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?
+    .map(Message::try_from)
+    .transpose()
 }
 
 pub(super) fn epoch(epoch: i64) -> Result<u64, PgError> {
@@ -96,20 +129,20 @@ fn place(seq: Seq) -> i64 {
 }
 
 /// A row of `messages`.
-struct Row {
-    message_id: Uuid,
-    conversation_id: Uuid,
-    seq: i64,
-    sender_id: String,
-    sender_role: String,
-    kind: String,
-    content: String,
-    file_url: Option<String>,
-    file_name: Option<String>,
-    client_key: Option<String>,
-    created_at: OffsetDateTime,
-    delivered_at: Option<OffsetDateTime>,
-    read_at: Option<OffsetDateTime>,
+pub(super) struct Row {
+    pub(super) message_id: Uuid,
+    pub(super) conversation_id: Uuid,
+    pub(super) seq: i64,
+    pub(super) sender_id: String,
+    pub(super) sender_role: String,
+    pub(super) kind: String,
+    pub(super) content: String,
+    pub(super) file_url: Option<String>,
+    pub(super) file_name: Option<String>,
+    pub(super) client_key: Option<String>,
+    pub(super) created_at: OffsetDateTime,
+    pub(super) delivered_at: Option<OffsetDateTime>,
+    pub(super) read_at: Option<OffsetDateTime>,
 }
 
 impl TryFrom<Row> for Message {

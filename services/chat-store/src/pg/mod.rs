@@ -10,10 +10,12 @@ mod conversations;
 mod directory;
 mod directory_port;
 mod error;
+mod expiry;
 mod journal;
 mod messages;
 mod out_queue;
 mod outbox;
+mod overviews;
 mod people;
 mod receipts;
 mod resume;
@@ -287,9 +289,15 @@ impl Store for Pg {
         app: &'a AppId,
         conversation: ConversationId,
         user: &'a UserId,
+        since: Option<Timestamp>,
     ) -> Answer<'a, Option<u64>> {
         let pool = &self.pool;
-        answer(conversations::find_unread(pool, app, conversation, user))
+        answer(overviews::find_unread(
+            pool,
+            app,
+            (conversation, user),
+            since,
+        ))
     }
 
     fn list_messages(
@@ -297,8 +305,18 @@ impl Store for Pg {
         conversation: ConversationId,
         slice: Slice,
         limit: u32,
+        since: Option<Timestamp>,
     ) -> Answer<'_, Vec<Message>> {
-        answer(messages::list(&self.pool, conversation, slice, limit))
+        let pool = &self.pool;
+        answer(messages::list(pool, conversation, slice, (limit, since)))
+    }
+
+    fn find_message(
+        &self,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Answer<'_, Option<Message>> {
+        answer(messages::find(&self.pool, conversation, id))
     }
 
     fn read<'a>(

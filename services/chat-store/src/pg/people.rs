@@ -64,6 +64,37 @@ pub(super) async fn find_acquaintance(
     })
 }
 
+pub(super) async fn search(
+    pool: &PgPool,
+    app: &AppId,
+    text: &str,
+    (role, limit): (Option<Role>, u32),
+) -> Result<Vec<User>, PgError> {
+    // What the text has of a pattern's signs is meant as it stands.
+    let escaped = text
+        .replace('\\', r"\\")
+        .replace('%', r"\%")
+        .replace('_', r"\_");
+    sqlx::query_as!(
+        Row,
+        "SELECT /* users.search */ user_id, role, name, email, avatar_url
+         FROM users
+         WHERE app_id = $1 AND ($3::text IS NULL OR role = $3)
+           AND (user_id ILIKE $2 OR email ILIKE $2 OR name ILIKE $2)
+         ORDER BY name, user_id
+         LIMIT $4",
+        app.as_str(),
+        format!("%{escaped}%"),
+        role.map(Role::as_str),
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(User::try_from)
+    .collect()
+}
+
 /// A row of `users`.
 pub(super) struct Row {
     pub(super) user_id: String,

@@ -80,7 +80,9 @@ pub(super) async fn list_places(
                  AND created_at <= $2
                  AND created_at >= (
                      SELECT created_at FROM message_marks
-                     WHERE conversation_id = c.conversation_id AND seq = 1)
+                     WHERE conversation_id = c.conversation_id
+                     ORDER BY seq
+                     LIMIT 1)
                ORDER BY created_at DESC
                LIMIT 1) AS m ON true"#,
         &ids,
@@ -113,7 +115,9 @@ pub(super) async fn list_marked(
                WHERE conversation_id = c.conversation_id
                  AND created_at >= (
                      SELECT created_at FROM message_marks
-                     WHERE conversation_id = c.conversation_id AND seq = 1)
+                     WHERE conversation_id = c.conversation_id
+                     ORDER BY seq
+                     LIMIT 1)
                ORDER BY created_at DESC
                LIMIT $3) AS m
            WHERE c.conversation_id = ANY ($1) AND (m.delivered_at >= $2 OR m.read_at >= $2)

@@ -103,6 +103,10 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         "partitions",
         upkeep::keep_partitions(pg.clone(), soft.clone()),
     );
+    lifecycle.spawn(
+        "retention",
+        upkeep::keep_expiring(pg.clone(), Arc::clone(&apps), soft.clone()),
+    );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
     let max_age = config.out.limits().max_age;

@@ -5,12 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::ChatError;
-use service_kit::DependencyHealth;
+use service_kit::{DependencyHealth, apps::Apps};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{ServiceTeller, sweep_outbox},
+    app::{ServiceTeller, expire_messages, sweep_outbox},
     metrics::Metric,
     pg::Pg,
     ports::{Events, Outbox as _},
@@ -19,6 +19,9 @@ use crate::{
 
 /// How often partitions are looked after; there are weeks of them ahead.
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+
+/// How often messages that have expired are deleted; they were hidden at once.
+const EXPIRE_EVERY: Duration = Duration::from_hours(1);
 
 /// How often overdue batches are looked for. With the second that their writer has, a batch is told
 /// again at most two seconds after its commit.
@@ -38,6 +41,23 @@ pub(super) async fn keep_partitions(pg: Pg, soft: CancellationToken) {
             Ok(0) => {}
             Ok(made) => tracing::info!(partitions = made, "partitions made"),
             Err(error) => warn(&error, "partitions not made; tried again in an hour"),
+        }
+    }
+}
+
+/// Deletes what has expired, until `soft`.
+pub(super) async fn keep_expiring(pg: Pg, apps: Arc<Apps>, soft: CancellationToken) {
+    let mut ticks = Ticks::new(EXPIRE_EVERY, soft);
+    while ticks.next().await {
+        match expire_messages(&pg, &apps, service_kit::now()).await {
+            Ok((0, 0)) => {}
+            Ok((messages, partitions)) => {
+                tracing::info!(messages, partitions, "expired messages deleted");
+            }
+            Err(error) => warn(
+                &error,
+                "expired messages not deleted; tried again in an hour",
+            ),
         }
     }
 }

@@ -80,7 +80,7 @@ async fn many_writers_on_two_replicas_store_each_key_once_and_in_order() {
     }
     let pg = world.pg().await;
     let all = pg
-        .list_messages(conversation, Slice::After(Seq(0)), 10_000)
+        .list_messages(conversation, Slice::After(Seq(0)), 10_000, None)
         .await
         .unwrap();
     assert_eq!(all.len(), fresh);

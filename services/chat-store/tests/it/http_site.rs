@@ -81,6 +81,12 @@ impl Site {
             [apps.other]
             dialect = "care"
             keys = [{{ algorithm = "HS256", secret = "{SECRET}-of-another-app" }}]
+            [apps.clinic]
+            dialect = "clinic"
+            keys = [{{ algorithm = "HS256", secret = "{SECRET}-of-clinic" }}]
+            [apps.booking]
+            dialect = "booking"
+            keys = [{{ algorithm = "HS256", secret = "{SECRET}-of-booking" }}]
             "#
         );
         let apps = Arc::new(Apps::parse(&apps, Path::new("apps.toml")).unwrap());
@@ -132,6 +138,24 @@ impl Site {
             .json(body)
             .of(&self.internal)
             .await
+    }
+
+    /// Tells of something of an app of another dialect: `other` is one of care.
+    pub(crate) async fn tell_of(&self, app: &str, path: &str, body: &Value) {
+        let answer = Ask::new("PUT", &format!("/internal/v1/apps/{app}/{path}"))
+            .header("authorization", &format!("Bearer {SERVICE_TOKEN}"))
+            .json(body)
+            .of(&self.internal)
+            .await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path} {answer:?}");
+    }
+
+    /// Asks as a user of an app: `app role user`.
+    pub(crate) async fn ask(&self, who: &str, request: &str, body: &Value) -> Answer {
+        let (method, path) = request.split_once(' ').unwrap();
+        let ask = Ask::new(method, path).of_app(who);
+        let ask = if body.is_null() { ask } else { ask.json(body) };
+        ask.of(&self.clients).await
     }
 
     /// Asks as the consultant or the patient, below `/api/v1/chat`.
@@ -279,6 +303,26 @@ impl Ask {
             _ => token(STRANGER, "patient"),
         };
         self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Presents the token of a user of an app: `app role user`. Nobody has none.
+    pub(crate) fn of_app(self, who: &str) -> Self {
+        let Some((app, role, user)) = who
+            .split_once(' ')
+            .and_then(|(app, rest)| rest.split_once(' ').map(|(role, user)| (app, role, user)))
+        else {
+            return self;
+        };
+        let secret = match app {
+            "jiggy" => SECRET.to_owned(),
+            "other" => format!("{SECRET}-of-another-app"),
+            app => format!("{SECRET}-of-{app}"),
+        };
+        let claims = json!({"sub": user, "email": user, "role": role, "exp": now_s() + 3_600});
+        self.header(
+            "authorization",
+            &format!("Bearer {}", signed(&claims, &secret)),
+        )
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {

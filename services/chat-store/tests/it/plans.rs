@@ -108,6 +108,7 @@ async fn a_page_opens_the_partitions_that_hold_it() {
             .bind(CONVERSATION.0)
             .bind(i64::try_from(place.0).unwrap())
             .bind(i64::from(limit))
+            .bind(None::<time::OffsetDateTime>)
             .fetch_all(&mut session)
             .await
             .unwrap();
@@ -138,6 +139,7 @@ async fn a_short_history_does_not_open_what_is_older() {
         .bind(CONVERSATION.0)
         .bind(53_i64)
         .bind(50_i64)
+        .bind(None::<time::OffsetDateTime>)
         .fetch_all(&mut session)
         .await
         .unwrap();

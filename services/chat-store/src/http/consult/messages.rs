@@ -5,23 +5,21 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use chat_domain::{
-    Attachment, ChatError, ClientKey, Content, Dialect, MessageId, MessageKind, Receipt, Role,
-};
-use dialects::consult::{HistoryBody, MarkedBody, PostedBody};
+use chat_domain::{Dialect, MessageId, Receipt, Role};
+use dialects::consult::{FoundBody, HistoryBody, MarkedBody, PostedBody};
 use http::{HeaderMap, StatusCode};
 use service_kit::{TraceParent, apps::HistoryOrder};
 
 use super::{Authenticated, InPath, Meeting};
 use crate::{
-    app::{Caller, NewMessage, Target},
+    app::Target,
     http::{
         Api,
         error::RestError,
-        fields::{Fields, JsonBody, Query},
+        fields::{JsonBody, Query},
+        outgoing::{no_result, origin, read_message},
         page::{Order, Page},
     },
-    ports::{Key, Origin},
 };
 
 /// How many messages a page has unless the request says so.
@@ -57,7 +55,7 @@ pub(super) async fn send(
 ) -> Result<Response, RestError> {
     let meeting = Meeting::read(&mut body);
     let sender = body.required("senderType", "must be consultant or patient", sender_role);
-    let message = read_message(&mut body, &headers, &caller);
+    let message = read_message(&mut body, "content", &headers, &caller);
     let (Some(meeting), Some(message)) = (meeting, message) else {
         return Err(body.rejected());
     };
@@ -100,71 +98,28 @@ pub(super) async fn mark_read(
     Ok(Json(MarkedBody::new(received.ids.len())).into_response())
 }
 
-/// Reads what the message says, checked against the limits of the caller's app.
-fn read_message(body: &mut Fields, headers: &HeaderMap, caller: &Caller) -> Option<NewMessage> {
-    let text = body
-        .optional("content", A_STRING, owned)
-        .unwrap_or_default();
-    let url = body.optional("fileUrl", A_STRING, owned);
-    let name = body.optional("fileName", A_STRING, owned);
-    let kind = body.optional("messageType", A_STRING, owned);
-    let attachment = url
-        .filter(|url| !url.is_empty())
-        .map(|url| body.noted(Attachment::new(&url, name.as_deref())));
-    let kind = match kind {
-        Some(kind) => body.noted(MessageKind::parse(&kind))?,
-        None if attachment.is_some() => MessageKind::File,
-        None => MessageKind::Text,
-    };
-    let max_chars = caller.app.policy.max_content_chars;
-    let content = body.noted(Content::new(kind, &text, attachment.flatten(), max_chars));
-    let key = read_key(body, headers).map_or_else(Key::fresh, Key::Clients);
-    Some(NewMessage {
-        key,
-        content: content?,
-    })
-}
+/// `GET /chat/search?query=`: the newest of the caller's messages that hold all its words.
+pub(super) async fn search(
+    State(api): State<Api>,
+    Authenticated(caller): Authenticated,
+    Query(mut query): Query,
+) -> Result<Response, RestError> {
+    let rule = "must be a text to look for";
+    let text = query.required("query", rule, |text| {
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    });
+    query.check()?;
 
-/// Reads the header `Idempotency-Key`, else `clientMessageId`.
-fn read_key(body: &mut Fields, headers: &HeaderMap) -> Option<ClientKey> {
-    let in_body = body.optional("clientMessageId", A_KEY, |text| ClientKey::new(text).ok());
-    let Some(header) = headers.get("idempotency-key") else {
-        return in_body;
-    };
-    let key = header
-        .to_str()
-        .ok()
-        .and_then(|text| ClientKey::new(text).ok());
-    if key.is_none() {
-        body.note("Idempotency-Key", A_KEY);
-    }
-    key
-}
-
-const A_STRING: &str = "must be a string";
-const A_KEY: &str = "must be a string of 1 to 64 bytes";
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "it stands where other fields have a rule"
-)]
-fn owned(text: &str) -> Option<String> {
-    Some(text.to_owned())
+    let found = api
+        .app
+        .search_messages(&caller, &text.unwrap_or_default())
+        .await?;
+    Ok(Json(FoundBody::new(&found)).into_response())
 }
 
 fn sender_role(text: &str) -> Option<Role> {
     Role::parse(text)
         .ok()
         .filter(|role| role.belongs_to(Dialect::Consult))
-}
-
-fn origin(trace: TraceParent) -> Origin {
-    Origin {
-        traceparent: trace.to_string(),
-        ..Origin::default()
-    }
-}
-
-fn no_result() -> ChatError {
-    ChatError::Internal("an append of one message had no result".into())
 }

@@ -34,6 +34,7 @@ pub(super) fn router() -> Router<Api> {
         )
         .route("/chat/conversations/{id}/read", post(messages::mark_read))
         .route("/chat/messages", post(messages::send))
+        .route("/chat/search", get(messages::search))
         .route("/chat/calls", get(calls::list))
         .route("/chat/calls/{id}", get(calls::find))
         .route("/chat/presence", get(presence::list))
