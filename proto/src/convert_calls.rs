@@ -274,6 +274,7 @@ impl From<Ringing> for v1::InitiateCallReply {
         let (id, ringing) = match ringing {
             Ringing::New(id) => (id, v1::CallRinging::New),
             Ringing::Already(id) => (id, v1::CallRinging::Already),
+            Ringing::Connected(id) => (id, v1::CallRinging::Connected),
             Ringing::Merged(id) => (id, v1::CallRinging::Merged),
             Ringing::Busy(id) => (id, v1::CallRinging::Busy),
         };
@@ -293,6 +294,7 @@ impl TryFrom<v1::InitiateCallReply> for Ringing {
             v1::CallRinging::Unspecified => Err(WireError::Field("reply.ringing")),
             v1::CallRinging::New => Ok(Self::New(id)),
             v1::CallRinging::Already => Ok(Self::Already(id)),
+            v1::CallRinging::Connected => Ok(Self::Connected(id)),
             v1::CallRinging::Merged => Ok(Self::Merged(id)),
             v1::CallRinging::Busy => Ok(Self::Busy(id)),
         }
@@ -432,6 +434,7 @@ mod tests {
         for ringing in [
             Ringing::New(id(1)),
             Ringing::Already(id(1)),
+            Ringing::Connected(id(1)),
             Ringing::Merged(id(1)),
             Ringing::Busy(id(1)),
         ] {

@@ -87,6 +87,9 @@ pub trait CallState: Send + Sync {
     /// Returns a call: live, or over for less than two minutes.
     fn find<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Call>>;
 
+    /// Returns the last change of a call that [`Self::find`] finds.
+    fn find_last<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Transition>>;
+
     /// Ends what is due, at most `limit` calls; returns how many it looked at.
     fn expire<'a>(&'a self, app: &'a AppId, limit: usize) -> Answer<'a, usize>;
 
@@ -102,8 +105,9 @@ pub trait CallState: Send + Sync {
     /// Returns the age of the oldest change that nobody took out of the log; zero if there is none.
     fn lag(&self) -> Answer<'_, Duration>;
 
-    /// Puts back calls that the history has and the state has not.
-    fn restore<'a>(&'a self, calls: &'a [(AppId, Call)]) -> Answer<'a, ()>;
+    /// Puts back calls that the history has and the state has not, each with its last change. Of two
+    /// that share a user the first goes on, so the newest comes first; what is over is logged again.
+    fn restore<'a>(&'a self, calls: &'a [Logged]) -> Answer<'a, ()>;
 }
 
 /// Keeps calls for ever.
@@ -113,8 +117,13 @@ pub trait CallHistory: Send + Sync {
     /// decided otherwise.
     fn record<'a>(&'a self, batch: &'a [Logged]) -> Answer<'a, Vec<CallId>>;
 
-    /// Returns calls without an outcome, oldest first, that come after a call.
-    fn list_open(&self, after: Option<CallId>, limit: u32) -> Answer<'_, Vec<(AppId, Call)>>;
+    /// Returns calls before one, newest first, with their last change: those without an outcome, and
+    /// those that ended within the hour and were not marked as followed up.
+    fn list_unfinished(&self, before: Option<CallId>, limit: u32) -> Answer<'_, Vec<Logged>>;
+
+    /// Notes that everything was done that follows from the end of these calls. Returns those of
+    /// which nobody had noted it.
+    fn mark_followed<'a>(&'a self, calls: &'a [CallId]) -> Answer<'a, Vec<CallId>>;
 
     /// Returns a user's calls before one, newest first.
     fn list_calls<'a>(

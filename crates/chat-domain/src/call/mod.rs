@@ -167,6 +167,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// Returns the side as shared state and rows spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        }
+    }
+
     /// Returns the opposite side.
     #[must_use]
     pub const fn other(self) -> Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_domain::{
     AppId, ChatError, ConversationId, Timestamp, UserId,
-    call::{Call, CallId, CallKind, DeviceId, Leg, Outcome, Phase},
+    call::{Call, CallId, CallKind, Change, DeviceId, Leg, Outcome, Phase, Side, Transition},
 };
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
@@ -19,27 +19,26 @@ use crate::{
 };
 
 async fn record(pool: &PgPool, batch: &[Logged]) -> Result<Vec<CallId>, PgError> {
-    let newest: Vec<(&AppId, &Call)> = newest(batch);
-    let column = |value: fn(&Call) -> String| -> Vec<String> {
-        newest.iter().map(|(_, call)| value(call)).collect()
-    };
+    let newest: Vec<&Logged> = newest(batch);
+    let calls = || newest.iter().map(|logged| &logged.transition.call);
+    let column = |value: fn(&Call) -> String| -> Vec<String> { calls().map(value).collect() };
     let moment = |value: fn(&Call) -> Option<Timestamp>| -> Vec<Option<OffsetDateTime>> {
-        let moments = newest.iter().map(|(_, call)| value(call));
+        let moments = calls().map(value);
         moments.map(|at| at.map(Timestamp::to_datetime)).collect()
     };
     let maybe = |value: fn(&Call) -> Option<String>| -> Vec<Option<String>> {
-        newest.iter().map(|(_, call)| value(call)).collect()
+        calls().map(value).collect()
     };
-    let apps: Vec<&str> = newest.iter().map(|(app, _)| app.as_str()).collect();
-    let ids: Vec<Uuid> = newest.iter().map(|(_, call)| call.id.0).collect();
-    let conversations: Vec<Uuid> = newest.iter().map(|(_, call)| call.conversation.0).collect();
-    let versions: Vec<i64> = newest
+    let apps: Vec<&str> = newest.iter().map(|logged| logged.app.as_str()).collect();
+    let ids: Vec<Uuid> = calls().map(|call| call.id.0).collect();
+    let conversations: Vec<Uuid> = calls().map(|call| call.conversation.0).collect();
+    let versions: Vec<i64> = calls().map(|call| i64::from(call.version)).collect();
+    let ended_by: Vec<Option<String>> = newest
         .iter()
-        .map(|(_, call)| i64::from(call.version))
+        .map(|logged| ended_by(logged.transition.change))
         .collect();
-    let graces: Vec<i64> = newest
-        .iter()
-        .map(|(_, call)| i64::try_from(call.grace.as_millis()).unwrap_or(i64::MAX))
+    let graces: Vec<i64> = calls()
+        .map(|call| i64::try_from(call.grace.as_millis()).unwrap_or(i64::MAX))
         .collect();
     let held = sqlx::query_scalar!(
         r#"WITH /* calls.record */ input AS (
@@ -47,19 +46,19 @@ async fn record(pool: &PgPool, batch: &[Logged]) -> Result<Vec<CallId>, PgError>
                FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[],
                            $7::text[], $8::text[], $9::bigint[], $10::timestamptz[],
                            $11::timestamptz[], $12::bigint[], $13::timestamptz[],
-                           $14::timestamptz[], $15::text[], $16::text[])
+                           $14::timestamptz[], $15::text[], $16::text[], $17::text[])
                     AS i (call_id, app_id, conversation_id, kind, caller_id, callee_id,
                           caller_device, callee_device, version, started_at, rings_until, grace_ms,
-                          answered_at, ended_at, outcome, reason)
+                          answered_at, ended_at, outcome, reason, ended_by)
            ),
            written AS (
                INSERT INTO calls AS c (
                    call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
                    callee_device, version, started_at, rings_until, grace_ms, answered_at, ended_at,
-                   outcome, reason)
+                   outcome, reason, ended_by)
                SELECT call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
                       callee_device, version, started_at, rings_until, grace_ms, answered_at,
-                      ended_at, outcome, reason
+                      ended_at, outcome, reason, ended_by
                FROM input
                ORDER BY call_id
                ON CONFLICT ON CONSTRAINT calls_pkey DO UPDATE
@@ -69,7 +68,8 @@ async fn record(pool: &PgPool, batch: &[Logged]) -> Result<Vec<CallId>, PgError>
                    answered_at = EXCLUDED.answered_at,
                    ended_at = EXCLUDED.ended_at,
                    outcome = EXCLUDED.outcome,
-                   reason = EXCLUDED.reason
+                   reason = EXCLUDED.reason,
+                   ended_by = EXCLUDED.ended_by
                -- Or written before, by who did not live to say so, or just now: a look beside this
                -- could not see that.
                WHERE (c.outcome IS NULL AND c.version < EXCLUDED.version)
@@ -97,6 +97,7 @@ async fn record(pool: &PgPool, batch: &[Logged]) -> Result<Vec<CallId>, PgError>
         &moment(|call| call.ended_at) as &[Option<OffsetDateTime>],
         &maybe(outcome) as &[Option<String>],
         &maybe(|call| Some(call.reason.as_deref()?.to_owned())) as &[Option<String>],
+        &ended_by as &[Option<String>],
     )
     .fetch_all(pool)
     .await?;
@@ -110,52 +111,73 @@ fn outcome(call: &Call) -> Option<String> {
     }
 }
 
-/// The last state of each call.
-fn newest(batch: &[Logged]) -> Vec<(&AppId, &Call)> {
-    let is_last = |logged: &Logged| {
+/// Who ended a call, as far as others are told so.
+fn ended_by(change: Change) -> Option<String> {
+    match change {
+        Change::Rejected(device) => Some(device.to_string()),
+        Change::Ended(side) => Some(side.as_str().to_owned()),
+        Change::Ringing
+        | Change::Busy
+        | Change::Moved(_)
+        | Change::Accepted
+        | Change::Merged
+        | Change::Cancelled
+        | Change::NoAnswer => None,
+    }
+}
+
+/// The last change of each call.
+fn newest(batch: &[Logged]) -> Vec<&Logged> {
+    let is_last = |logged: &&Logged| {
         let call = &logged.transition.call;
         let later = |other: &Logged| {
             other.transition.call.id == call.id && call.version < other.transition.call.version
         };
         !batch.iter().any(later)
     };
-    let mut calls: Vec<_> = batch
-        .iter()
-        .filter(|logged| is_last(logged))
-        .map(|logged| (&logged.app, &logged.transition.call))
-        .collect();
+    let mut newest: Vec<_> = batch.iter().filter(is_last).collect();
     // The same change may be in the batch twice.
-    calls.sort_by_key(|(_, call)| call.id);
-    calls.dedup_by_key(|(_, call)| call.id);
-    calls
+    newest.sort_by_key(|logged| logged.transition.call.id);
+    newest.dedup_by_key(|logged| logged.transition.call.id);
+    newest
 }
 
-async fn list_open(
+async fn list_unfinished(
     pool: &PgPool,
-    after: Option<CallId>,
+    before: Option<CallId>,
     limit: u32,
-) -> Result<Vec<(AppId, Call)>, PgError> {
+) -> Result<Vec<Logged>, PgError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT /* calls.list_open */
-                call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
-                callee_device, version, started_at, rings_until, grace_ms, answered_at, ended_at,
-                outcome, reason
-         FROM calls
-         WHERE outcome IS NULL AND call_id > $1
-         ORDER BY call_id
-         LIMIT $2",
-        after.map_or(Uuid::nil(), |id| id.0),
+        r#"SELECT /* calls.list_unfinished */
+                  call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
+                  callee_device, version, started_at, rings_until, grace_ms, answered_at, ended_at,
+                  outcome, reason, ended_by
+           FROM calls
+           WHERE followed_at IS NULL AND call_id < $1
+             AND (outcome IS NULL OR now() - interval '1 hour' < ended_at)
+           ORDER BY call_id DESC
+           LIMIT $2"#,
+        before.map_or(Uuid::max(), |id| id.0),
         i64::from(limit),
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let app = AppId::new(&row.app_id).map_err(inconsistent("calls"))?;
-            Ok((app, row.try_into()?))
-        })
-        .collect()
+    rows.into_iter().map(Logged::try_from).collect()
+}
+
+async fn mark_followed(pool: &PgPool, calls: &[CallId]) -> Result<Vec<CallId>, PgError> {
+    let ids: Vec<Uuid> = calls.iter().map(|id| id.0).collect();
+    let marked = sqlx::query_scalar!(
+        "UPDATE /* calls.mark_followed */ calls
+         SET followed_at = now()
+         WHERE call_id = ANY ($1) AND outcome IS NOT NULL AND followed_at IS NULL
+         RETURNING call_id",
+        &ids,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(marked.into_iter().map(CallId).collect())
 }
 
 async fn list(
@@ -173,7 +195,8 @@ async fn list(
                   c.caller_id AS "caller_id!", c.callee_id AS "callee_id!",
                   c.caller_device AS "caller_device!", c.callee_device, c.version AS "version!",
                   c.started_at AS "started_at!", c.rings_until AS "rings_until!",
-                  c.grace_ms AS "grace_ms!", c.answered_at, c.ended_at, c.outcome, c.reason
+                  c.grace_ms AS "grace_ms!", c.answered_at, c.ended_at, c.outcome, c.reason,
+                  c.ended_by
            FROM (
                (SELECT * FROM calls
                 WHERE app_id = $1 AND caller_id = $2 AND call_id < $3
@@ -203,7 +226,7 @@ async fn find(pool: &PgPool, app: &AppId, id: CallId) -> Result<Option<Call>, Pg
         "SELECT /* calls.find */
                 call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
                 callee_device, version, started_at, rings_until, grace_ms, answered_at, ended_at,
-                outcome, reason
+                outcome, reason, ended_by
          FROM calls
          WHERE call_id = $1 AND app_id = $2",
         id.0,
@@ -234,7 +257,7 @@ async fn claim_missed(
              FOR UPDATE SKIP LOCKED)
          RETURNING call_id, app_id, conversation_id, kind, caller_id, callee_id, caller_device,
                    callee_device, version, started_at, rings_until, grace_ms, answered_at, ended_at,
-                   outcome, reason",
+                   outcome, reason, ended_by",
         app.as_str(),
         callee.as_str(),
         i64::from(limit),
@@ -272,8 +295,12 @@ impl CallHistory for Pg {
         answer(record(&self.pool, batch))
     }
 
-    fn list_open(&self, after: Option<CallId>, limit: u32) -> Answer<'_, Vec<(AppId, Call)>> {
-        answer(list_open(&self.pool, after, limit))
+    fn list_unfinished(&self, before: Option<CallId>, limit: u32) -> Answer<'_, Vec<Logged>> {
+        answer(list_unfinished(&self.pool, before, limit))
+    }
+
+    fn mark_followed<'a>(&'a self, calls: &'a [CallId]) -> Answer<'a, Vec<CallId>> {
+        answer(mark_followed(&self.pool, calls))
     }
 
     fn list_calls<'a>(
@@ -327,6 +354,41 @@ struct Row {
     ended_at: Option<OffsetDateTime>,
     outcome: Option<String>,
     reason: Option<String>,
+    ended_by: Option<String>,
+}
+
+impl TryFrom<Row> for Logged {
+    type Error = PgError;
+
+    fn try_from(row: Row) -> Result<Self, PgError> {
+        let broken = inconsistent("calls");
+        let app = AppId::new(&row.app_id).map_err(&broken)?;
+        let by = row.ended_by.clone().unwrap_or_default();
+        let call = Call::try_from(row)?;
+        let change = match call.phase {
+            Phase::Ringing => Change::Ringing,
+            Phase::Connected => Change::Accepted,
+            Phase::Over(Outcome::Busy) => Change::Busy,
+            Phase::Over(Outcome::Rejected) => {
+                Change::Rejected(DeviceId::parse(&by).map_err(&broken)?)
+            }
+            Phase::Over(Outcome::Cancelled) => Change::Cancelled,
+            Phase::Over(Outcome::NoAnswer) => Change::NoAnswer,
+            Phase::Over(Outcome::Ended) if by == Side::Callee.as_str() => {
+                Change::Ended(Side::Callee)
+            }
+            Phase::Over(Outcome::Ended) => Change::Ended(Side::Caller),
+        };
+        let at = call.ended_at.or(call.answered_at);
+        Ok(Self {
+            app,
+            transition: Transition {
+                at: at.unwrap_or(call.started_at),
+                change,
+                call,
+            },
+        })
+    }
 }
 
 impl TryFrom<Row> for Call {

@@ -29,7 +29,7 @@ use chat_domain::{
 use futures_util::future::{BoxFuture, join_all};
 use sqlx::{
     Connection as _, PgPool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -107,11 +107,18 @@ impl Pg {
     ///
     /// # Errors
     ///
-    /// Returns what kept a migration from running.
-    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+    /// Returns [`ChatError::Unavailable`] while the database is, and [`ChatError::Internal`] when a
+    /// migration cannot be run.
+    pub async fn migrate(&self) -> Result<(), ChatError> {
         let mut migrator = sqlx::migrate!();
         migrator.set_ignore_missing(true);
-        migrator.run(&self.pool).await
+        let Err(error) = migrator.run(&self.pool).await else {
+            return Ok(());
+        };
+        if let MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) = error {
+            return Err(PgError::from(source).into());
+        }
+        Err(ChatError::Internal(error.into()))
     }
 
     /// Makes the partitions of the coming weeks; returns how many were missing.

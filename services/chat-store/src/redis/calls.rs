@@ -6,7 +6,7 @@ use chat_domain::{
     AppId, ChatError, Timestamp, UserId,
     call::{
         Call, CallId, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Parked, Party,
-        Recipient, Ringing, Route, Side, Signal, SignalKind, Tell,
+        Recipient, Ringing, Route, Side, Signal, SignalKind, Tell, Transition,
     },
 };
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     ports::Answer,
-    ports_calls::{CallState, GATEWAY_LEASE},
+    ports_calls::{CallState, GATEWAY_LEASE, Logged},
     ports_presence::PresenceState,
 };
 
@@ -117,6 +117,7 @@ impl RedisState {
         match words(&reply)[..] {
             ["new", id] => Ok(Ringing::New(call_id(FUNCTION, id)?)),
             ["already", id] => Ok(Ringing::Already(call_id(FUNCTION, id)?)),
+            ["connected", id] => Ok(Ringing::Connected(call_id(FUNCTION, id)?)),
             ["merged", id] => Ok(Ringing::Merged(call_id(FUNCTION, id)?)),
             ["busy", id] => Ok(Ringing::Busy(call_id(FUNCTION, id)?)),
             _ => Err(unexpected(FUNCTION)),
@@ -204,7 +205,8 @@ impl RedisState {
             .arg(kind)
             .arg(signal.payload())
             .text(&Parked::EARLY.as_millis())
-            .text(&Parked::MAX_QUEUE);
+            .text(&Parked::MAX_QUEUE)
+            .text(&party.call.map_or_else(String::new, |id| id.to_string()));
         let reply = self.decide(app, request).await?;
         match words(&reply)[..] {
             ["relay", call, _peer, device, place] => Ok(Route::Relay {
@@ -229,7 +231,7 @@ impl RedisState {
         let (from, to) = (&call.leg(side).user, &call.leg(side.other()).user);
         let request = Request::new(FUNCTION, &self.keys_of(app, &[from.as_str()]))
             .text(&call.id)
-            .arg(record::side_name(side));
+            .arg(side.as_str());
         let reply: Vec<String> = self.run(&request).await?;
         let (device, first, signals) = match reply.as_slice() {
             [nothing] if nothing == "nothing" => return Ok(None),
@@ -266,11 +268,21 @@ impl RedisState {
         Ok(())
     }
 
-    async fn find(&self, app: &AppId, id: CallId) -> Result<Option<Call>, ChatError> {
-        const FUNCTION: &str = "calls_find";
-        let request = Request::new(FUNCTION, &self.keys(app)).text(&id);
+    async fn find_json(&self, app: &AppId, id: CallId) -> Result<Option<String>, ChatError> {
+        let request = Request::new("calls_find", &self.keys(app)).text(&id);
         let [json]: [Option<String>; 1] = self.run(&request).await?;
-        Ok(json.map(|json| read(FUNCTION, &json)).transpose()?)
+        Ok(json)
+    }
+
+    async fn find(&self, app: &AppId, id: CallId) -> Result<Option<Call>, ChatError> {
+        let json = self.find_json(app, id).await?;
+        Ok(json.map(|json| read("calls_find", &json)).transpose()?)
+    }
+
+    async fn find_last(&self, app: &AppId, id: CallId) -> Result<Option<Transition>, ChatError> {
+        let json = self.find_json(app, id).await?;
+        let last = json.map(|json| record::read_last(&json)).transpose();
+        Ok(last.map_err(inconsistent("calls_find"))?)
     }
 
     async fn expire(&self, app: &AppId, limit: usize) -> Result<usize, ChatError> {
@@ -289,13 +301,17 @@ impl RedisState {
         Ok(Duration::from_millis(millis))
     }
 
-    async fn restore(&self, calls: &[(AppId, Call)]) -> Result<(), ChatError> {
-        for (app, call) in calls {
+    async fn restore(&self, calls: &[Logged]) -> Result<(), ChatError> {
+        for Logged { app, transition } in calls {
+            let call = &transition.call;
+            let (change, detail) = record::write_change(transition.change);
             let users = [call.caller.user.as_str(), call.callee.user.as_str()];
             let json = record::write(call).map_err(inconsistent("calls_restore"))?;
             let request = Request::new("calls_restore", &self.keys_of(app, &users))
                 .arg(app.as_str())
                 .arg(json)
+                .arg(change)
+                .arg(detail)
                 .text(&GATEWAY_LEASE.as_millis());
             let _status: Vec<String> = self.run_unguarded(&request).await?;
             // Who is in a call is busy.
@@ -413,6 +429,10 @@ impl CallState for RedisState {
         Box::pin(self.find(app, id))
     }
 
+    fn find_last<'a>(&'a self, app: &'a AppId, id: CallId) -> Answer<'a, Option<Transition>> {
+        Box::pin(self.find_last(app, id))
+    }
+
     fn expire<'a>(&'a self, app: &'a AppId, limit: usize) -> Answer<'a, usize> {
         Box::pin(self.expire(app, limit))
     }
@@ -429,7 +449,7 @@ impl CallState for RedisState {
         Box::pin(self.lag())
     }
 
-    fn restore<'a>(&'a self, calls: &'a [(AppId, Call)]) -> Answer<'a, ()> {
+    fn restore<'a>(&'a self, calls: &'a [Logged]) -> Answer<'a, ()> {
         Box::pin(self.restore(calls))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_domain::{
     BoxError, ChatError, ConversationId, Timestamp, UserId,
-    call::{Call, CallId, CallKind, Change, DeviceId, Leg, Outcome, Phase, Side},
+    call::{Call, CallId, CallKind, Change, DeviceId, Leg, Outcome, Phase, Side, Transition},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -30,6 +30,11 @@ struct CallRecord {
     awaits_answer: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The last change, by the functions alone.
+    #[serde(default, skip_serializing)]
+    change: String,
+    #[serde(default, skip_serializing)]
+    detail: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,33 +80,56 @@ pub(super) fn write(call: &Call) -> Result<String, BoxError> {
         ended_at: call.ended_at.map(|at| at.0),
         awaits_answer: call.awaits_answer,
         reason: call.reason.as_deref().map(str::to_owned),
+        change: String::new(),
+        detail: String::new(),
     };
     Ok(serde_json::to_string(&record)?)
 }
 
 /// Reads a call that a function returned.
 pub(super) fn read(json: &str) -> Result<Call, BoxError> {
+    serde_json::from_str::<CallRecord>(json)?.into_call()
+}
+
+/// Reads a call with its last change.
+pub(super) fn read_last(json: &str) -> Result<Transition, BoxError> {
     let record: CallRecord = serde_json::from_str(json)?;
-    Ok(Call {
-        id: CallId(Uuid::try_parse(&record.id)?),
-        conversation: ConversationId::parse(&record.conversation)?,
-        kind: CallKind::parse(&record.kind)?,
-        caller: record.caller.try_into()?,
-        callee: record.callee.try_into()?,
-        phase: match record.state {
-            State::Ringing => Phase::Ringing,
-            State::Connected => Phase::Connected,
-            State::Over => Phase::Over(Outcome::parse(record.outcome.as_deref().unwrap_or(""))?),
-        },
-        version: record.version,
-        started_at: Timestamp(record.started_at),
-        rings_until: Timestamp(record.rings_until),
-        grace: Duration::from_millis(record.grace),
-        answered_at: record.answered_at.map(Timestamp),
-        ended_at: record.ended_at.map(Timestamp),
-        awaits_answer: record.awaits_answer,
-        reason: record.reason.map(Into::into),
+    let change = read_change(&record.change, &record.detail)?;
+    let call = record.into_call()?;
+    let at = call.ended_at.or(call.answered_at);
+    Ok(Transition {
+        at: at.unwrap_or(call.started_at),
+        change,
+        call,
     })
+}
+
+impl CallRecord {
+    fn into_call(self) -> Result<Call, BoxError> {
+        let record = self;
+        Ok(Call {
+            id: CallId(Uuid::try_parse(&record.id)?),
+            conversation: ConversationId::parse(&record.conversation)?,
+            kind: CallKind::parse(&record.kind)?,
+            caller: record.caller.try_into()?,
+            callee: record.callee.try_into()?,
+            phase: match record.state {
+                State::Ringing => Phase::Ringing,
+                State::Connected => Phase::Connected,
+                State::Over => {
+                    Phase::Over(Outcome::parse(record.outcome.as_deref().unwrap_or(""))?)
+                }
+            },
+            version: record.version,
+            started_at: Timestamp(record.started_at),
+            rings_until: Timestamp(record.rings_until),
+            grace: Duration::from_millis(record.grace),
+            answered_at: record.answered_at.map(Timestamp),
+            ended_at: record.ended_at.map(Timestamp),
+            awaits_answer: record.awaits_answer,
+            reason: record.reason.map(Into::into),
+        })
+    }
 }
 
 /// Reads a change that a function logged.
@@ -115,17 +143,24 @@ pub(super) fn read_change(name: &str, detail: &str) -> Result<Change, ChatError>
         "rejected" => Ok(Change::Rejected(DeviceId::parse(detail)?)),
         "cancelled" => Ok(Change::Cancelled),
         "no_answer" => Ok(Change::NoAnswer),
-        "ended" if detail == side_name(Side::Caller) => Ok(Change::Ended(Side::Caller)),
-        "ended" if detail == side_name(Side::Callee) => Ok(Change::Ended(Side::Callee)),
+        "ended" if detail == Side::Caller.as_str() => Ok(Change::Ended(Side::Caller)),
+        "ended" if detail == Side::Callee.as_str() => Ok(Change::Ended(Side::Callee)),
         _ => Err(ChatError::Malformed("unknown change of a call")),
     }
 }
 
-/// Returns a side as the functions spell it.
-pub(super) const fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Caller => "caller",
-        Side::Callee => "callee",
+/// Returns the name and the detail of a change, as [`read_change`] takes them.
+pub(super) fn write_change(change: Change) -> (&'static str, String) {
+    match change {
+        Change::Ringing => ("ringing", String::new()),
+        Change::Busy => ("busy", String::new()),
+        Change::Moved(device) => ("moved", device.to_string()),
+        Change::Accepted => ("accepted", String::new()),
+        Change::Merged => ("merged", String::new()),
+        Change::Rejected(device) => ("rejected", device.to_string()),
+        Change::Cancelled => ("cancelled", String::new()),
+        Change::NoAnswer => ("no_answer", String::new()),
+        Change::Ended(side) => ("ended", side.as_str().to_owned()),
     }
 }
 

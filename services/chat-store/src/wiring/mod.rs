@@ -6,6 +6,7 @@ mod upkeep;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use chat_domain::{ChatError, ErrorKind};
 use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
 
 use crate::{
@@ -42,9 +43,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
     let client = nats::connect(&config.nats, "chat-store", health.dependency("nats")).await?;
     let postgres = health.dependency("postgres");
-    let pg = connect(&config.database, &postgres).await?;
-    pg.migrate().await.context("cannot migrate the schema")?;
-    pg.create_partitions().await?;
+    let pg = prepare(&config.database, &postgres).await?;
 
     let store = Arc::new(pg.clone());
     let state = RedisState::new(config.redis_url.expose(), "", store.clone())
@@ -143,20 +142,25 @@ pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for Postgres, and says so.
-async fn connect(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Result<Pg> {
+/// Why there is no database to work with.
+enum NotOpen {
+    /// Waiting may help.
+    Yet(ChatError),
+    /// An operator has to.
+    Ever(anyhow::Error),
+}
+
+/// Waits for Postgres and brings its schema up to date, and says so.
+async fn prepare(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Result<Pg> {
     let mut pause = Duration::from_millis(100);
     loop {
-        match Pg::connect(args.database_url.expose(), args.database_connections).await {
+        match open(args).await {
             Ok(pg) => {
                 health.up();
                 return Ok(pg);
             }
-            // No waiting helps against a malformed URL.
-            Err(error @ sqlx::Error::Configuration(_)) => {
-                return Err(error).context("DATABASE_URL is no Postgres address");
-            }
-            Err(error) => {
+            Err(NotOpen::Ever(error)) => return Err(error),
+            Err(NotOpen::Yet(error)) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     retry_ms = pause.as_millis(),
@@ -167,6 +171,34 @@ async fn connect(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Resu
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_BACK_OFF);
+    }
+}
+
+async fn open(args: &DatabaseArgs) -> Result<Pg, NotOpen> {
+    let connected = Pg::connect(args.database_url.expose(), args.database_connections).await;
+    let pg = connected.map_err(|error| {
+        if matches!(error, sqlx::Error::Configuration(_)) {
+            let error = anyhow::Error::new(error);
+            return NotOpen::Ever(error.context("DATABASE_URL is no Postgres address"));
+        }
+        NotOpen::Yet(ChatError::Unavailable {
+            dependency: "postgres",
+            source: error.into(),
+        })
+    })?;
+    let prepared = async {
+        pg.migrate().await?;
+        pg.create_partitions().await
+    };
+    match prepared.await {
+        Ok(_) => Ok(pg),
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            pg.close().await;
+            Err(NotOpen::Yet(error))
+        }
+        Err(error) => Err(NotOpen::Ever(
+            anyhow::Error::new(error).context("cannot prepare the schema"),
+        )),
     }
 }
 

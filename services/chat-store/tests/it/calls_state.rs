@@ -7,8 +7,8 @@ use std::time::Duration;
 use chat_domain::{
     ChatError, Timestamp,
     call::{
-        Call, Change, Handed, Notice, Outcome, Phase, Ringing, Route, Side, Signal, SignalKind,
-        Tell, Transition,
+        Call, Change, Handed, Notice, Outcome, Party, Phase, Ringing, Route, Side, Signal,
+        SignalKind, Tell, Transition,
     },
 };
 
@@ -45,6 +45,8 @@ suite!(
     signals_wait_until_they_may_pass,
     what_waits_for_a_call_is_bounded,
     an_end_is_remembered_for_a_while,
+    a_call_that_is_declined_again_is_declined,
+    a_signal_that_names_a_call_is_for_that_alone,
 );
 
 fn changes(log: &[Transition]) -> Vec<Change> {
@@ -72,7 +74,7 @@ async fn a_call_is_accepted_once_and_ended_once(subject: &impl Subject) {
     let again = state.hang_up(&app(), &party(1, 0, 0)).await.unwrap();
 
     assert!(matches!(late, Err(ChatError::Conflict(_))));
-    assert_eq!((sibling, again), (None, None));
+    assert_eq!((sibling, again), (None, Some(call_id(1))));
     let log = subject.logged().await;
     assert_eq!(
         changes(&log),
@@ -287,6 +289,41 @@ async fn an_end_is_remembered_for_a_while(subject: &impl Subject) {
 
     assert!(matches!(late, Err(ChatError::Conflict(_))));
     assert!(matches!(too_late, Err(ChatError::CallNotFound)));
+}
+
+async fn a_call_that_is_declined_again_is_declined(subject: &impl Subject) {
+    let state = subject.state();
+    ring(subject).await;
+
+    let first = state.reject(&app(), &party(1, 0, 0), None).await;
+    let again = state.reject(&app(), &party(1, 0, 0), None).await;
+    let late = state.accept(&app(), &party(1, 0, 0)).await;
+
+    assert_eq!(first.unwrap(), call_id(1));
+    assert_eq!(again.unwrap(), call_id(1));
+    assert!(matches!(late, Err(ChatError::Conflict(_))));
+    assert_eq!(subject.logged().await.len(), 2);
+}
+
+async fn a_signal_that_names_a_call_is_for_that_alone(subject: &impl Subject) {
+    let state = subject.state();
+    let candidate = signal(SignalKind::Candidate, "late");
+    let of_call = |n| Party {
+        call: Some(call_id(n)),
+        ..party(0, 0, 1)
+    };
+    let route = async |n| state.signal(&app(), &of_call(n), &candidate).await.unwrap();
+    ring(subject).await;
+    state.hang_up(&app(), &party(0, 0, 1)).await.unwrap();
+    let after = route(1).await;
+    let request = request(2, 0, 0, 1);
+    state.initiate(&app(), &request, RULES).await.unwrap();
+
+    assert_eq!(after, Route::Dropped);
+    assert_eq!(route(1).await, Route::Dropped);
+    assert_eq!(route(2).await, Route::Parked);
+    state.accept(&app(), &party(1, 0, 0)).await.unwrap();
+    assert_eq!(route(1).await, Route::Dropped);
 }
 
 /// A small generator: the same seed gives the same requests.

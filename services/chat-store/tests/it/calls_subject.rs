@@ -189,6 +189,13 @@ impl CallState for MemoryCalls {
         self.act(|board, _, _| Ok(board.call(id).cloned()))
     }
 
+    fn find_last<'a>(&'a self, _app: &'a AppId, id: CallId) -> Answer<'a, Option<Transition>> {
+        let inner = self.inner.lock();
+        let last = inner.log.iter().rfind(|entry| entry.call.id == id);
+        let last = last.cloned();
+        Box::pin(async { Ok(last) })
+    }
+
     fn expire<'a>(&'a self, _app: &'a AppId, _limit: usize) -> Answer<'a, usize> {
         self.act(|board, now, log| {
             board.expire(now, log);
@@ -232,7 +239,7 @@ impl CallState for MemoryCalls {
         Box::pin(async { Ok(Duration::ZERO) })
     }
 
-    fn restore<'a>(&'a self, _calls: &'a [(AppId, Call)]) -> Answer<'a, ()> {
+    fn restore<'a>(&'a self, _calls: &'a [Logged]) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -264,8 +271,12 @@ impl CallHistory for NoHistory {
         Box::pin(async { Ok(ids) })
     }
 
-    fn list_open(&self, _after: Option<CallId>, _limit: u32) -> Answer<'_, Vec<(AppId, Call)>> {
+    fn list_unfinished(&self, _before: Option<CallId>, _limit: u32) -> Answer<'_, Vec<Logged>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn mark_followed<'a>(&'a self, calls: &'a [CallId]) -> Answer<'a, Vec<CallId>> {
+        Box::pin(async { Ok(calls.to_vec()) })
     }
 
     fn list_calls<'a>(
@@ -386,7 +397,7 @@ impl Subject for Shared {
                 local call = cjson.decode(calls[i + 1])
                 for _, of in ipairs({ call, call.caller, call.callee }) do
                     for _, moment in ipairs({
-                        'started_at', 'rings_until', 'answered_at', 'ended_at', 'gone_since', 'heard_until' }) do
+                        'started_at', 'rings_until', 'answered_at', 'ended_at', 'gone_since', 'heard_until', 'unseen_from' }) do
                         if of[moment] then of[moment] = of[moment] - by end
                     end
                 end

@@ -211,6 +211,7 @@ async fn nobody_answers_once_though_redis_forgot_everything_while_it_rang() {
         phones.outcome(id).await
     })
     .await;
+    drained(&phones.namespace).await;
     phones.namespace.clear().unwrap();
     sweep(phones.state.as_ref(), &apps).await.unwrap();
     let again = phones.ring().await;

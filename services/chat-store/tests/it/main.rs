@@ -3,6 +3,7 @@
 
 mod append;
 mod calls_log;
+mod calls_lost;
 mod calls_phones;
 mod calls_race;
 mod calls_rpc;
@@ -40,4 +41,5 @@ mod receipts;
 mod resume;
 mod retention;
 mod rpc;
+mod schema;
 mod world;

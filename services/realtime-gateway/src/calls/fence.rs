@@ -37,6 +37,8 @@ struct Known {
     next: Option<u64>,
     held: BTreeMap<u64, Frame>,
     n_held_bytes: usize,
+    /// What is missing before those that are held is not waited for.
+    is_late: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,29 +117,25 @@ impl Fence {
         }
     }
 
-    /// Gives up waiting: what waits passes, whatever is missing before it.
+    /// Gives up waiting: what waits passes, whatever is missing before it. A device that was told
+    /// that it rings is told more, and nothing passes before that; one that heard nothing of the
+    /// call is in it in place of another.
     #[must_use]
     pub fn release(&mut self, call: CallId) -> Vec<Frame> {
         let Some(known) = self.calls.iter_mut().find(|known| known.call == call) else {
             return Vec::new();
         };
-        let last = known.held.last_key_value().map(|(place, _)| *place);
-        known.next = last.map(|place| place + 1).or(known.next);
-        known.n_held_bytes = 0;
-        std::mem::take(&mut known.held).into_values().collect()
+        if known.gate == Gate::Closed && known.told == 0 {
+            known.gate = Gate::Open;
+        }
+        known.is_late = true;
+        known.pass()
     }
 
     /// Tells whether the device heard of a call that has come to nothing yet.
     #[must_use]
     pub fn is_ringing(&self) -> bool {
         self.calls.iter().any(|known| known.gate == Gate::Closed)
-    }
-
-    /// Tells whether the call is still to be connected, as far as the device heard.
-    #[must_use]
-    pub fn is_pending(&self, call: CallId) -> bool {
-        let known = self.calls.iter().find(|known| known.call == call);
-        known.is_none_or(|known| known.gate == Gate::Closed)
     }
 
     fn enter(&mut self, call: CallId) -> &mut Known {
@@ -154,6 +152,7 @@ impl Fence {
                 next: self.acts.then_some(1),
                 held: BTreeMap::new(),
                 n_held_bytes: 0,
+                is_late: false,
             });
             self.calls.len() - 1
         });
@@ -189,13 +188,14 @@ impl Known {
             }
             Gate::Open => {
                 while let Some(first) = self.held.first_entry()
-                    && self.next.is_none_or(|next| next == *first.key())
+                    && (self.is_late || self.next.is_none_or(|next| next == *first.key()))
                 {
                     self.next = Some(*first.key() + 1);
                     let frame = first.remove();
                     self.n_held_bytes -= frame.ws().len();
                     frames.push(frame);
                 }
+                self.is_late = false;
             }
         }
         frames
@@ -355,6 +355,32 @@ mod tests {
         assert_eq!(
             fence.signals(CALL, 5, frames(&["e"])).frames,
             frames(&["e"])
+        );
+    }
+
+    #[test]
+    fn a_device_that_rings_hears_no_signal_before_it_is_told() {
+        let mut fence = acting();
+        assert!(fence.tell(CALL, 1, Tell::Ringing).is_some());
+        let _held = fence.signals(CALL, 2, frames(&["b"]));
+        let _held = fence.signals(CALL, 4, frames(&["d"]));
+
+        assert_eq!(fence.release(CALL), vec![]);
+
+        let told = fence.tell(CALL, 2, Tell::Accepted);
+        assert_eq!(told, Some(frames(&["b", "d"])));
+        assert_eq!(fence.signals(CALL, 6, frames(&["f"])).frames, vec![]);
+    }
+
+    #[test]
+    fn a_device_that_acts_and_heard_nothing_of_the_call_takes_over() {
+        let mut fence = acting();
+        let _held = fence.signals(CALL, 7, frames(&["g"]));
+
+        assert_eq!(fence.release(CALL), frames(&["g"]));
+        assert_eq!(
+            fence.signals(CALL, 8, frames(&["h"])).frames,
+            frames(&["h"])
         );
     }
 

@@ -7,10 +7,11 @@
 
 mod device;
 mod fence;
+mod holds;
 mod lane;
 mod presence;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chat_domain::{
     AppId, Dialect, UserId,
@@ -25,9 +26,8 @@ use socketio_protocol::Frame;
 pub use device::{Device, Farewell};
 pub use fence::{Fence, Passed};
 
-use self::presence::Presence;
+use self::{holds::Holds, presence::Presence};
 use crate::{
-    delivery::DelayLine,
     metrics::Metric,
     ports::Publisher,
     registry::{Registry, UserKey},
@@ -37,14 +37,8 @@ use crate::{
     wire,
 };
 
-/// How long a signal waits for one before it, or for the device to be told of the call: so many
-/// times so long. After a pause of the whole process only one of them is over at once, and what
-/// arrived meanwhile is read before the last one is.
-const HOLDS: (u8, Duration) = (4, Duration::from_millis(500));
 /// How many devices may have signals waiting.
 const MAX_WAITING: usize = 100_000;
-/// How many of them are looked at at once.
-const BATCH: usize = 256;
 
 /// Calls at this gateway.
 pub struct Calls {
@@ -52,8 +46,8 @@ pub struct Calls {
     store: Store,
     publisher: Arc<dyn Publisher>,
     gateway: GatewayId,
-    /// With the times that are left.
-    waiting: DelayLine<(ChatSocket, CallId, u8)>,
+    /// Signals that wait for one before them, or for the device to be told of the call.
+    waiting: Holds<(ChatSocket, CallId)>,
     presence: Presence,
 }
 
@@ -77,7 +71,7 @@ impl Calls {
             store,
             publisher,
             gateway: GatewayId(replica),
-            waiting: DelayLine::new(HOLDS.1, MAX_WAITING),
+            waiting: Holds::new(MAX_WAITING),
             presence: Presence::new(),
         }
     }
@@ -146,7 +140,7 @@ impl Calls {
         let passed = device.fence().signals(handed.call, handed.first, frames);
         send(socket, &passed.frames);
         if passed.waits {
-            self.waiting.push((socket.clone(), handed.call, HOLDS.0));
+            self.waiting.push((socket.clone(), handed.call));
         }
         metrics::counter!(Metric::SignalsDropped.name()).increment(passed.n_dropped as u64);
         Ok(())
@@ -175,10 +169,7 @@ impl Calls {
     /// Lets signals pass that wait for something that does not come. Runs until dropped.
     async fn release(&self) {
         loop {
-            for (socket, call, n_left) in self.waiting.due(BATCH).await {
-                if 1 < n_left && self.waiting.push((socket.clone(), call, n_left - 1)) {
-                    continue;
-                }
+            for (socket, call) in self.waiting.over().await {
                 let mut device = socket.session().device().lock();
                 send(&socket, &device.fence().release(call));
             }

@@ -54,6 +54,7 @@ impl Chat {
                 let ringing = initiated.await?;
                 let (Ringing::New(call)
                 | Ringing::Already(call)
+                | Ringing::Connected(call)
                 | Ringing::Merged(call)
                 | Ringing::Busy(call)) = ringing;
                 let facts = CallFacts {
@@ -63,16 +64,15 @@ impl Chat {
                     kind: *kind,
                     reason: None,
                 };
-                let is_pending = || session.device().lock().fence().is_pending(call);
                 Ok(match ringing {
                     Ringing::New(_) => facts.ringing(),
-                    Ringing::Already(_) if is_pending() => {
+                    Ringing::Already(_) => {
                         // The stores tell nothing: nothing changed.
                         let ringing = wire::frame(Dialect::Consult, &facts.ringing());
                         wire::send(&request.socket, &ringing, Class::Message);
                         facts.ringing()
                     }
-                    Ringing::Already(_) | Ringing::Merged(_) => facts.accepted(),
+                    Ringing::Connected(_) | Ringing::Merged(_) => facts.accepted(),
                     Ringing::Busy(_) => facts.busy(),
                 })
             }

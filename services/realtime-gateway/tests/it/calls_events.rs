@@ -207,6 +207,23 @@ async fn a_second_initiate_is_the_same_call() {
 }
 
 #[tokio::test]
+async fn a_device_that_takes_its_call_back_hears_that_it_rings() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut first = world.connect_consultant(&gateway).await;
+    let mut second = world.connect_consultant(&gateway).await;
+    let mut callee = world.connect_patient(&gateway).await;
+    let call = ring(&world, &mut first, &mut callee).await;
+    let again = initiate(&world.patient, world.converse());
+    second.ask("call:initiate", &again).await;
+    assert_eq!(call_id(&first.expect("call:ended").await), call);
+
+    let answer = first.ask("call:initiate", &again).await;
+
+    assert_eq!(answer["event"], "call:ringing");
+}
+
+#[tokio::test]
 async fn two_who_call_each_other_are_connected() {
     let world = World::new().await;
     let (one, two) = (world.gateway().await, world.gateway().await);

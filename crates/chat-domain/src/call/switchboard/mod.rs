@@ -155,7 +155,7 @@ impl Switchboard {
                 };
                 return self.busy(request, rules, now, log);
             }
-            (Phase::Connected | Phase::Over(_), _) => {}
+            (Phase::Connected | Phase::Over(_), _) => return Ringing::Connected(id),
         }
         Ringing::Already(id)
     }
@@ -183,7 +183,7 @@ impl Switchboard {
         Ok(id)
     }
 
-    /// Declines the call that rings at the party.
+    /// Declines the call that rings at the party; one that was declined before stays so.
     ///
     /// # Errors
     ///
@@ -197,8 +197,11 @@ impl Switchboard {
     ) -> Result<CallId, ChatError> {
         self.settle(&party.user, now, log);
         let call = self.ringing_at(party)?;
-        check_ringing(call.phase)?;
         let id = call.id;
+        if call.phase == Phase::Over(Outcome::Rejected) {
+            return Ok(id);
+        }
+        check_ringing(call.phase)?;
         if let Some(call) = self.calls.get_mut(&id) {
             call.reason = reason;
         }
@@ -207,9 +210,9 @@ impl Switchboard {
     }
 
     /// Hangs up: the caller of a ringing call cancels it, its callee declines it, either ends a
-    /// connected one. `None` when there is nothing to end: it is over, or the user is in it with
-    /// another device and did not say which call it is. A device that came back before anybody saw
-    /// that its old connection was gone is another one, too.
+    /// connected one. Returns the call, which is over then, or was before. `None` when nothing ends:
+    /// the user is in it with another device and did not say which call it is. A device that came
+    /// back before anybody saw that its old connection was gone is another one, too.
     ///
     /// # Errors
     ///
@@ -239,7 +242,8 @@ impl Switchboard {
                 }
                 Change::Ended(side)
             }
-            (Phase::Connected | Phase::Over(_), _) => return Ok(None),
+            (Phase::Connected, _) => return Ok(None),
+            (Phase::Over(_), _) => return Ok(Some(id)),
         };
         self.finish(id, change, now, log);
         Ok(Some(id))

@@ -49,6 +49,8 @@ pub enum Ringing {
     New(CallId),
     /// The two are in it already: the same call, the same deadline.
     Already(CallId),
+    /// The two are connected already, with this device in it.
+    Connected(CallId),
     /// Both called each other: the first call is connected.
     Merged(CallId),
     /// One of the two is in another call: this one, which is recorded, is over.

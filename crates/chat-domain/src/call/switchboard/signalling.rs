@@ -7,7 +7,8 @@ use crate::{
 };
 
 impl Switchboard {
-    /// Decides whether a signal of the party may pass to its peer now; parks it if it may later.
+    /// Decides whether a signal of the party may pass to its peer now; parks it if it may later. One
+    /// that names a call is for that call alone.
     ///
     /// # Errors
     ///
@@ -20,6 +21,10 @@ impl Switchboard {
         log: &mut Vec<Transition>,
     ) -> Result<Route, ChatError> {
         self.settle(&party.user, now, log);
+        let named = |id| self.call_of(&party.user).is_some_and(|call| call.id == id);
+        if !party.call.is_none_or(named) {
+            return Ok(Route::Dropped);
+        }
         let slot = (party.user.clone(), party.device);
         let Some((call, side)) = self.latest_mut(&party.user) else {
             return self.park_early(party, signal, now, false);

@@ -1,9 +1,9 @@
 //! Calls between two users of a conversation.
 //!
-//! Requests are decided by the shared state alone ([`CallState`]) and answered at once; what follows
-//! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. A call has
-//! its row before anybody hears that it rings, so that no loss of the state makes it a ghost. Media
-//! never passes here.
+//! Requests are decided by the shared state alone ([`CallState`]); what follows
+//! from a decision comes out of its log ([`Recorder`]): first the row, then the notices. Whoever
+//! asked is answered when the row says so, too, so that no loss of the state takes back what
+//! somebody knows. Media never passes here.
 
 mod follow_up;
 mod outcome;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use chat_domain::{
     AppId, ChatError, ConversationId, UserId,
     call::{
-        Call, CallId, CallKind, Change, DeviceId, GatewayId, Initiate, Notice, Party, Ringing,
-        Route, Signal, Transition,
+        Call, CallId, CallKind, DeviceId, GatewayId, Initiate, Notice, Party, Ringing, Route,
+        Signal,
     },
 };
 use service_kit::apps::Apps;
@@ -115,34 +115,45 @@ impl Calls {
         let app = self.apps.get(caller.app);
         let rules = app.map(|app| app.policy.calls).unwrap_or_default().rules;
         let ringing = self.state.initiate(caller.app, &request, rules).await?;
-        if let Ringing::New(id) = ringing {
-            self.begin(caller.app, id).await?;
-        }
+        let (Ringing::New(id)
+        | Ringing::Already(id)
+        | Ringing::Connected(id)
+        | Ringing::Merged(id)
+        | Ringing::Busy(id)) = ringing;
+        self.keep(caller.app, id).await?;
         Ok(ringing)
     }
 
-    /// Writes the row of a call that has just begun to ring.
-    async fn begin(&self, app: &AppId, id: CallId) -> Result<(), ChatError> {
-        let call = self.state.find(app, id).await?;
-        let Some(call) = call else {
-            return Err(ChatError::Unavailable {
-                dependency: "redis",
-                source: "the call was lost as it began".into(),
-            });
+    /// Writes down what was decided about a call, before anybody hears of it: then no loss of the
+    /// state takes it back.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when that was not possible, or the decision was lost
+    /// meanwhile: asking again is safe.
+    async fn keep(&self, app: &AppId, id: CallId) -> Result<(), ChatError> {
+        let lost = || ChatError::Unavailable {
+            dependency: "redis",
+            source: "the call was lost as it changed".into(),
         };
-        let begun = Logged {
+        let transition = self.state.find_last(app, id).await?.ok_or_else(lost)?;
+        let kept = [Logged {
             app: app.clone(),
-            transition: Transition {
-                at: call.started_at,
-                change: Change::Ringing,
-                call,
-            },
-        };
-        // Without a database it rings all the same: the log keeps what is to be written.
-        if let Err(error) = self.history.record(&[begun]).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, call.id = %id, "not written yet");
+            transition,
+        }];
+        self.history.record(&kept).await?;
+
+        // A loss between the two brought back what the history had before.
+        let known = self.state.find(app, id).await?;
+        let [Logged { transition, .. }] = &kept;
+        match known.map(|call| call.version) {
+            Some(version) if transition.call.version <= version => Ok(()),
+            Some(_) => Err(lost()),
+            None => {
+                self.state.restore(&kept).await?;
+                Err(lost())
+            }
         }
-        Ok(())
     }
 
     /// Accepts the call that rings at the party.
@@ -152,7 +163,9 @@ impl Calls {
     /// Returns [`ChatError::CallNotFound`] when the two have none, [`ChatError::Forbidden`] for its
     /// caller, and [`ChatError::Conflict`] when it is over or another device was faster.
     pub async fn accept(&self, app: &AppId, party: &Party) -> Result<CallId, ChatError> {
-        self.state.accept(app, party).await
+        let id = self.state.accept(app, party).await?;
+        self.keep(app, id).await?;
+        Ok(id)
     }
 
     /// Declines the call that rings at the party; of the reason, [`Self::MAX_REASON`] characters
@@ -172,16 +185,27 @@ impl Calls {
             visible.take(Self::MAX_REASON).collect()
         };
         let reason = reason.map(kept).filter(|reason| !reason.is_empty());
-        self.state.reject(app, party, reason.map(Into::into)).await
+        let id = self
+            .state
+            .reject(app, party, reason.map(Into::into))
+            .await?;
+        self.keep(app, id).await?;
+        Ok(id)
     }
 
-    /// Hangs up; `None` when there is nothing to end.
+    /// Hangs up, and returns the call, which is over then; `None` when the user is in it with another
+    /// device and did not say which call it is.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::CallNotFound`] when the two have no call.
+    /// Returns [`ChatError::CallNotFound`] when the two have no call, and
+    /// [`ChatError::Unavailable`] when it may go on.
     pub async fn hang_up(&self, app: &AppId, party: &Party) -> Result<Option<CallId>, ChatError> {
-        self.state.hang_up(app, party).await
+        let ended = self.state.hang_up(app, party).await?;
+        if let Some(id) = ended {
+            self.keep(app, id).await?;
+        }
+        Ok(ended)
     }
 
     /// Decides about a signal; [`Route::Relay`] is the asking gateway's to carry out.

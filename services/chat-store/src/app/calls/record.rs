@@ -1,10 +1,10 @@
 //! Turns changes of calls into rows, notices and messages.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chat_domain::{
     AppId, ChatError, ClientKey, ErrorKind,
-    call::{Call, Change, Outcome, Side},
+    call::{Call, CallId, Change, Outcome, Side},
 };
 use futures_util::future::try_join_all;
 use service_kit::now;
@@ -22,9 +22,9 @@ use crate::{
 const MAX_ROUNDS: usize = 32;
 
 /// Records each change, tells it, and writes a system message when a call is over; then comes what
-/// else follows. A change that
+/// else follows, and that all of it was done. A change that
 /// comes twice is told twice, with the same call and version; one that the history refutes is told to
-/// nobody. A call has one message, however often its end comes.
+/// nobody. A call has one message and is counted once, however often its end comes.
 #[derive(Clone)]
 pub struct Recorder {
     state: Arc<dyn CallState>,
@@ -80,7 +80,28 @@ impl Recorder {
         }
         // Last and all at once: nobody's phone waits for a message.
         try_join_all(over).await?;
-        self.follow_up.follow(&told).await
+        self.follow_up.follow(&told).await?;
+        self.finish(&told).await
+    }
+
+    /// Notes that nothing more follows from the calls that are over.
+    async fn finish(&self, told: &[&Logged]) -> Result<(), ChatError> {
+        let outcomes = told.iter().filter_map(|logged| {
+            let outcome = logged.transition.change.outcome()?;
+            Some((logged.transition.call.id, outcome))
+        });
+        let outcomes: BTreeMap<CallId, Outcome> = outcomes.collect();
+        let ids: Vec<CallId> = outcomes.keys().copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for id in self.history.mark_followed(&ids).await? {
+            if let Some(outcome) = outcomes.get(&id) {
+                metrics::counter!(Metric::CallsOver.name(), "outcome" => outcome.as_str())
+                    .increment(1);
+            }
+        }
+        Ok(())
     }
 
     /// Passes on what waited for somebody to accept.
@@ -133,8 +154,4 @@ fn measure(logged: &Logged) {
     let transition = &logged.transition;
     let millis = u32::try_from(now().0.saturating_sub(transition.at.0)).unwrap_or(0);
     Metric::CallToldSeconds.observe(f64::from(millis) / 1_000.0);
-    if let Some(outcome) = transition.change.outcome() {
-        metrics::counter!(Metric::CallsOver.name(), "outcome" => Outcome::as_str(outcome))
-            .increment(1);
-    }
 }

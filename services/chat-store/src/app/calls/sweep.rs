@@ -26,8 +26,8 @@ pub async fn sweep(state: &dyn CallState, apps: &[AppId]) -> Result<bool, ChatEr
     Ok(more)
 }
 
-/// Puts calls back that have no outcome and that the state does not know: it lost its last moments.
-/// Due every minute.
+/// Puts calls back that the state does not know and that have no outcome, or one of which not
+/// everybody was told: it lost its last moments. Due every minute.
 ///
 /// # Errors
 ///
@@ -36,13 +36,13 @@ pub async fn reconcile(state: &dyn CallState, history: &dyn CallHistory) -> Resu
     if MAX_LAG < state.lag().await? {
         return Ok(());
     }
-    let mut after = None;
+    let mut before = None;
     loop {
-        let page = history.list_open(after, PAGE).await?;
-        let Some((_, last)) = page.last() else {
+        let page = history.list_unfinished(before, PAGE).await?;
+        let Some(last) = page.last() else {
             return Ok(());
         };
-        after = Some(last.id);
+        before = Some(last.transition.call.id);
         state.restore(&page).await?;
     }
 }

@@ -2,7 +2,7 @@
 
 local function connect(K, app, call, device, lease, change, t)
   call.state, call.answered_at = 'connected', t
-  call.version = call.version + 1
+  advance(call)
   call.callee.device = device
   watch(K, device, lease, t)
   keep_only(K[THEIRS], call.caller.device, call.callee.user, 0)
@@ -49,19 +49,19 @@ local function initiate(K, A, t)
   local was = mine[side].device
   if mine.state == 'connected' then
     if was ~= device then return busy() end
-    return { 'already', mine.id }
+    return { 'connected', mine.id }
   end
   if side == 'callee' then
     mine.awaits_answer = true
     connect(K, app, mine, device, lease, 'merged', t)
     return { 'merged', mine.id }
   end
-  mine.caller.gone_since, mine.caller.heard_until = nil, nil
+  mine.caller.gone_since, mine.caller.heard_until, mine.caller.unseen_from = nil, nil, nil
   if was == device then
     save(K, mine)
   else
     mine.caller.device = device
-    mine.version = mine.version + 1
+    advance(mine)
     watch(K, device, lease, t)
     commit(K, app, mine, 'moved', was, t)
     forget_stale(K[MINE], device, to, early, ring + LINGER, t)
@@ -89,6 +89,7 @@ local function reject(K, A, t)
   local call, side = locate(K, user, peer, id)
   if not call then return { 'unknown' } end
   if side == 'caller' then return { 'forbidden' } end
+  if call.outcome == 'rejected' then return { 'ok', call.id } end
   if call.state ~= 'ringing' then return { call.state } end
   if reason ~= '' then call.reason = reason end
   finish(K, app, call, 'rejected', device, t)
@@ -115,13 +116,12 @@ local function hang_up(K, A, t)
       if id == '' then return { 'nothing' } end
       local left = leg.device
       leg.device = device
-      call.version = call.version + 1
+      advance(call)
       commit(K, app, call, 'moved', left, t)
     end
     finish(K, app, call, 'ended', side, t)
-    return { 'ok', call.id }
   end
-  return { 'nothing' }
+  return { 'ok', call.id }
 end
 
 -- `heard_until`: the device may have heard nothing since.
@@ -134,6 +134,7 @@ local function gone(K, A, t)
   if leg and leg.device == device then
     if not leg.gone_since then
       leg.gone_since, leg.heard_until = t, tonumber(heard_until) or t
+      leg.unseen_from = nil
       save(K, call)
     end
   else
@@ -151,9 +152,10 @@ local function back(K, A, t)
   local side = side_of(call, user)
   local leg = call[side]
   local was = leg.device
-  if was and (leg.gone_since or was == replaces) then
+  local is_away = away_since(leg) and away_since(leg) <= t
+  if was and (is_away or was == replaces or was == device and leg.unseen_from) then
     local since = leg.heard_until or 0
-    leg.gone_since, leg.heard_until, leg.device = nil, nil, device
+    leg.gone_since, leg.heard_until, leg.unseen_from, leg.device = nil, nil, nil, device
     if is_live(call) then watch(K, device, tonumber(lease), t) end
     save(K, call)
     if was ~= device then

@@ -2,13 +2,15 @@
 
 local function signal(K, A, t)
   local user, peer, device, kind, payload = unpack(A, 1, 5)
-  local early, max = tonumber(A[6]), tonumber(A[7])
+  local early, max, id = tonumber(A[6]), tonumber(A[7]), A[8]
   local call = latest(K, user)
   local late = overdue(call, t)
   if late then return late end
   local side = call and side_of(call, user)
   local with_peer = call and call[other(side)].user == peer
   local parked = slot(K[MINE], device)
+  -- What names a call is for that one alone.
+  if id ~= '' and not (is_live(call) and call.id == id) then return { 'dropped' } end
 
   if not is_live(call) then
     -- What follows a call belongs to that, unless an offer begins something new.

@@ -10,7 +10,7 @@
 --
 -- The library is state, parked, changes, signals, upkeep and presence, one after the other.
 
-local VERSION = 6
+local VERSION = 7
 
 -- Keys, in this order everywhere; those at the end are left out where nothing needs them.
 local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS = 1, 2, 3, 4, 5, 6, 7, 8
@@ -21,6 +21,8 @@ local KNOWN, LOOKED = 7, 8
 -- Milliseconds: how long a call that is over is remembered, and what is parked outlives its use.
 local KEEP, LINGER = 120000, 60000
 local MAX_LOG = 100000
+-- By how much the next version of a call outranks what may have been decided before a loss.
+local LEAP = 1000
 local SEP = '\31'
 
 local function now()
@@ -50,9 +52,17 @@ local function other(side)
   return side == 'caller' and 'callee' or 'caller'
 end
 
+-- Since when the device of a side is not there: it went, or nobody announced it after a loss.
+local function away_since(leg)
+  return leg.gone_since or leg.unseen_from
+end
+
 -- When a call ends by itself, how, and by which side.
 local function deadline(call)
-  local function away(leg) return leg.gone_since and leg.gone_since + call.grace or math.huge end
+  local function away(leg)
+    local since = away_since(leg)
+    return since and since + call.grace or math.huge
+  end
   local caller, callee = away(call.caller), away(call.callee)
   if call.state == 'ringing' then
     if caller < call.rings_until then return caller, 'cancelled', '' end
@@ -77,8 +87,15 @@ local function save(K, call)
   end
 end
 
+-- The version of a call that changes.
+local function advance(call)
+  call.version = call.version + (call.leap or 1)
+  call.leap = nil
+end
+
 -- Saves a change and logs it.
 local function commit(K, app, call, change, detail, t)
+  call.change, call.detail = change, detail
   save(K, call)
   redis.call('XADD', K[LOG], 'MAXLEN', '~', MAX_LOG, '*', 'app', app, 'change', change,
     'detail', detail, 'at', t, 'call', cjson.encode(call))
@@ -92,7 +109,7 @@ end
 
 local function finish(K, app, call, change, detail, t)
   call.state, call.outcome, call.ended_at = 'over', change, t
-  call.version = call.version + 1
+  advance(call)
   redis.call('DEL', K[MINE], K[THEIRS])
   commit(K, app, call, change, detail, t)
 end

@@ -23,21 +23,44 @@ local function expire(K, A, t)
   return { 'ok' }
 end
 
--- Puts a call back that was lost, unless it is there; one whose user is in another call by now ends.
+-- Ends a call that was lost and whose user is in another one: no later than that one began.
+local function supersede(K, app, call, by, t)
+  local ended_at = math.max(call.answered_at or call.started_at, math.min(t, by.started_at))
+  local at, change, detail = deadline(call)
+  if not at or ended_at < at then
+    at, change, detail = ended_at, call.state == 'ringing' and 'cancelled' or 'ended', ''
+    if change == 'ended' then detail = 'caller' end
+  end
+  call.state, call.outcome, call.ended_at = 'over', change, at
+  advance(call)
+  commit(K, app, call, change, detail, t)
+  return { 'ok' }
+end
+
+-- Puts a call back that was lost, unless it is there. Newer ones come first: they win. Its devices
+-- have a lease to be announced, as after that they count as gone. Signals pass in places that nobody
+-- has seen. The end of a call is logged again: who was told of it is lost.
 local function restore(K, A, t)
-  local app, json, lease = unpack(A)
+  local app, json, change, detail, lease = unpack(A)
   local call = cjson.decode(json)
   if redis.call('HEXISTS', K[CALLS], call.id) == 1 then return { 'nothing' } end
-  for _, leg in ipairs({ call.caller, call.callee }) do
-    if is_live(latest(K, leg.user)) then
-      local change = call.state == 'ringing' and 'cancelled' or 'ended'
-      finish(K, app, call, change, change == 'ended' and 'caller' or '', t)
-      return { 'ok' }
-    end
+  local legs = { call.caller, call.callee }
+  if not is_live(call) then
+    commit(K, app, call, change, detail, t)
+    return { 'ok' }
   end
-  for _, leg in ipairs({ call.caller, call.callee }) do
+  call.change, call.detail, call.leap = change, detail, LEAP
+  for _, leg in ipairs(legs) do
+    local by = latest(K, leg.user)
+    if is_live(by) then return supersede(K, app, call, by, t) end
+  end
+  for _, leg in ipairs(legs) do
     redis.call('HSET', K[LATEST], leg.user, call.id)
-    if leg.device then watch(K, leg.device, tonumber(lease), t) end
+    leg.n_signals = t
+    if leg.device then
+      leg.unseen_from = t + tonumber(lease)
+      watch(K, leg.device, tonumber(lease), t)
+    end
   end
   save(K, call)
   return { 'ok' }
