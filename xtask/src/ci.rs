@@ -4,11 +4,14 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::{cli::Args, layers, places::Places, process, services, sqlx, tally::Tally, test};
+use crate::{
+    chaos, cli::Args, layers, places::Places, process, services, sqlx, tally::Tally, test,
+};
 
 /// Runs all checks and tests, prints the counts as the last line, and says whether all passed.
 ///
-/// A check that fails counts as one failed test, and the others run all the same.
+/// A check that fails counts as one failed test, and the others run all the same. The faults count
+/// as one test.
 ///
 /// # Errors
 ///
@@ -35,18 +38,23 @@ pub(crate) fn command(args: Args, places: &Places) -> Result<bool> {
         cargo(places, &lints)
     });
     step("tests", || tally.add(test::run(&[], places)));
+    let faults = check(&mut tally, "faults", || chaos::check(places));
+    tally.passed += u64::from(faults);
     println!("{tally}");
     Ok(tally.failed == 0)
 }
 
-fn check(tally: &mut Tally, name: &str, run: impl FnOnce() -> Result<()>) {
+/// Says whether the check was run and passed.
+fn check(tally: &mut Tally, name: &str, run: impl FnOnce() -> Result<()>) -> bool {
     if process::interrupted() {
-        return;
+        return false;
     }
-    if let Err(error) = step(name, run) {
+    let outcome = step(name, run);
+    if let Err(error) = &outcome {
         eprintln!("error: {name}: {error:#}");
         tally.failed += 1;
     }
+    outcome.is_ok()
 }
 
 fn step<T>(name: &str, run: impl FnOnce() -> T) -> T {

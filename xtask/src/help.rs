@@ -50,7 +50,7 @@ TEST
 
 CHECK
   ci            Everything that must hold before a change is taken: format, layers, query data,
-                lints, tests. .ci/run calls it.
+                lints, tests, faults. .ci/run calls it.
   layers        Who may know whom, from manifests and sources.
   ops           What runs the system elsewhere: docker-compose.yml, k8s, metrics, dashboards, alerts.
                 Needs no engine and no cluster.

@@ -7,7 +7,7 @@ use sqlx::{PgPool, Row as _};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    history::{CallRow, Event, Expected, Message, Whose, Window},
+    history::{Being, CallRow, Event, Expected, Message, Whose, Window},
     people::{Person, Talk},
     workload::{self, SDP, Stage},
 };
@@ -112,6 +112,7 @@ impl Scene {
         self.calls().await?;
         self.outbox().await?;
         self.rest().await?;
+        self.presence().await?;
         Ok(())
     }
 
@@ -216,6 +217,48 @@ impl Scene {
         let left = count().await?.unsigned_abs();
         self.count("rows in the outbox", 0, 0, left);
         Ok(())
+    }
+
+    /// Asks everybody about everybody while all are there, again until it is right or time is up.
+    async fn presence(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let ids = self.user_ids().join(",");
+        for person in &self.people {
+            loop {
+                let seen = self.seen_by(person, &ids).await?;
+                let is_right = seen
+                    .iter()
+                    .all(|(_, being)| being.online == being.is_contact);
+                if is_right || deadline < Instant::now() {
+                    for (key, args) in seen {
+                        self.stage.recorder.note(ME, Event::Presence { key, args });
+                    }
+                    break;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn seen_by(&self, person: &Person, ids: &str) -> anyhow::Result<Vec<(String, Being)>> {
+        let me = &person.user.id;
+        let path = format!("presence?userIds={ids}");
+        let seen = workload::request(&self.stage, person, &path, None).await?;
+        let entries = seen.as_array().context("no list of presences")?.iter();
+        let beings = entries.map(|entry| {
+            let subject = entry["userId"].as_str().unwrap_or_default();
+            let mut talks = person.talks.iter();
+            let being = Being {
+                user: me.clone(),
+                online: entry["isOnline"] == true,
+                is_final: true,
+                is_contact: subject == me || talks.any(|talk| talk.peer(me) == subject),
+                connected: Some(true),
+            };
+            (subject.to_owned(), being)
+        });
+        Ok(beings.collect())
     }
 
     async fn rest(&self) -> anyhow::Result<()> {

@@ -389,6 +389,9 @@ pub struct Telling {
     pub place: Option<u64>,
     /// The call that the sender meant it for.
     pub meant: Option<String>,
+    /// The device that sent it.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// Somebody's presence.

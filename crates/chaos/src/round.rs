@@ -82,20 +82,20 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
     let rng = Rng::new(seed);
     let recorder = Recorder::begin(history)?;
     let (phase, phases) = watch::channel(Phase::Busy);
+    let chatting = people::circle(&rig.endpoints, &rig.http, HASTY, "p", CHATTING).await?;
+    let ringing = people::circle(&rig.endpoints, &rig.http, HASTY, "r", RINGING).await?;
+    let faithless = people::circle(&rig.endpoints, &rig.http, PATIENT, "x", 1).await?;
+    let everybody = || [&chatting, &ringing, &faithless].into_iter().flatten();
     let stage = Arc::new(Stage {
         endpoints: rig.endpoints.clone(),
         http: rig.http.clone(),
         recorder: recorder.clone(),
         phase: phases,
+        names: everybody()
+            .map(|person| (person.user.id.clone(), person.name.clone()))
+            .collect(),
     });
-    let chatting = people::circle(&rig.endpoints, &rig.http, HASTY, "p", CHATTING).await?;
-    let ringing = people::circle(&rig.endpoints, &rig.http, HASTY, "r", RINGING).await?;
-    let faithless = people::circle(&rig.endpoints, &rig.http, PATIENT, "x", 1).await?;
-    note_people(
-        &recorder,
-        seed,
-        [&chatting, &ringing, &faithless].into_iter().flatten(),
-    );
+    note_people(&recorder, seed, everybody());
 
     let mut crowd = Crowd::default();
     let orders = chat(&mut crowd, &chatting, &stage, &rng);
@@ -164,7 +164,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
 /// Notes when the machine itself stood still: nobody can keep times then.
 async fn pulse(recorder: Recorder) {
     const BEAT: Duration = Duration::from_millis(100);
-    const TOO_LATE: u64 = 500_000;
+    const TOO_LATE: u64 = 250_000;
     loop {
         let before = recorder.now();
         sleep(BEAT).await;

@@ -73,7 +73,8 @@ fn wrong_with(index: &Index<'_>, call: &CallRow) -> Option<String> {
             return Some(format!("ringing ended {} us too early", -late));
         }
         // Redis decides, and after a loss Postgres tells it what there was.
-        let due = index.since_began(call.rings_until);
+        // What begins before that time is up may keep anybody from deciding in it.
+        let due = index.since_began(call.rings_until + LATENESS);
         let trouble =
             index.troubled_until(due, |fault| hits(fault, &["redis", "postgres", "machine"]));
         if LATENESS < late && trouble < index.since_began(ended_at) {
@@ -199,7 +200,7 @@ fn as_told(index: &Index<'_>) -> Vec<Violation> {
                 continue;
             };
             let over = index.since_began(ended_at).max(began.t_invoke);
-            let told_by = index.troubled_until(over, |_| true) + NEWS;
+            let told_by = index.troubled_until(over + NEWS, |_| true) + NEWS;
             let stayed = until.get(session).is_none_or(|until| told_by < *until);
             if stayed && ear.ends.is_empty() && !ear.did_it {
                 let what = "a socket that heard of a call never heard that it was over";
@@ -320,7 +321,7 @@ fn ended_when_asked(index: &Index<'_>) -> Vec<Violation> {
                         continue;
                     };
                     let asked = record.t_done.unwrap_or(record.t_invoke);
-                    let over_by = index.troubled_until(asked, |_| true) + NEWS;
+                    let over_by = index.troubled_until(asked + NEWS, |_| true) + NEWS;
                     let over = call.ended_at.map_or(u64::MAX, |end| index.since_began(end));
                     if over_by < over {
                         let what = "a call went on after somebody in it had hung up";
@@ -344,12 +345,14 @@ fn was_gone(index: &Index<'_>, device: &str, from: u64, to: u64) -> bool {
 /// I11: what is signalled reaches a device that is in the call, in the order of its sender.
 ///
 /// A device is known by its user alone: one that comes while another of its user is gone takes that
-/// one's place. And a signal may come again.
+/// one's place. What was told to a connection that was lost may be told again to the next: nobody
+/// knows whether it was heard.
 pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (device, records) in &index.devices {
         let mut connected: HashSet<&str> = HashSet::new();
-        let mut places: HashMap<&str, (u64, &Record)> = HashMap::new();
+        let mut places: HashMap<(&str, &str), (u64, &Record)> = HashMap::new();
+        let mut heard: HashMap<(u64, &str, &str, u64), &Record> = HashMap::new();
         for record in records {
             let Event::Told { key, args } = &record.event else {
                 continue;
@@ -369,9 +372,13 @@ pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
                 found.push(Violation::new("I11", what, [*record]));
                 continue;
             }
-            let place = args.place.unwrap_or(0);
-            let (last, earlier) = places.entry(key).or_insert((place, record));
-            if place < *last && !is_repeated(records, record, key, place) {
+            let (place, by) = (args.place.unwrap_or(0), args.by.as_str());
+            if let Some(before) = heard.insert((args.session, key, by, place), record) {
+                let what = "one socket heard a signal twice";
+                found.push(Violation::new("I11", what, [before, record]));
+            }
+            let (last, earlier) = places.entry((key, by)).or_insert((place, record));
+            if place < *last && !is_repeated(records, record) {
                 let what = "signals changed places";
                 found.push(Violation::new("I11", what, [*earlier, *record]));
             } else {
@@ -400,13 +407,21 @@ fn takes_over(index: &Index<'_>, device: &str, call: &str, record: &Record) -> b
     })
 }
 
-/// Says whether the device had heard the same signal before.
-fn is_repeated(records: &[&Record], record: &Record, call: &str, place: u64) -> bool {
+/// Says whether the device had heard the same signal over an earlier connection.
+fn is_repeated(records: &[&Record], record: &Record) -> bool {
+    let Event::Told {
+        key: call,
+        args: now,
+    } = &record.event
+    else {
+        return false;
+    };
     let mut before = records
         .iter()
         .take_while(|earlier| !std::ptr::eq(**earlier, record));
     before.any(|earlier| {
         matches!(&earlier.event, Event::Told { key, args }
-            if key == call && args.place == Some(place) && args.event.starts_with("webrtc:"))
+            if key == call && (&args.by, args.place) == (&now.by, now.place)
+                && args.session < now.session && args.event.starts_with("webrtc:"))
     })
 }

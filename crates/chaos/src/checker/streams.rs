@@ -102,7 +102,12 @@ fn follow<'a>(
 impl<'a> Place<'a> {
     fn take(&mut self, record: &'a Record, joins: &[(u64, u64)]) {
         match &record.event {
-            Event::Resync { key, .. } if key == self.talk => self.unexplained = None,
+            // The client knows that it missed something, and fetches all there was: from here on
+            // it listens.
+            Event::Resync { key, .. } if key == self.talk => {
+                self.unexplained = None;
+                self.since = self.since.map(|_| record.t_invoke);
+            }
             Event::Connected { args } if args.recovered => self.recovered = Some(record),
             Event::Connected { .. } => {
                 self.explain(record.t_invoke);

@@ -7,7 +7,7 @@ use super::{
     calling::Step,
     device::{Asked, DELAY, Device, MAX_UNREAD, Todo},
 };
-use crate::history::{Event, Hearing, Marking, Message, Telling, Window};
+use crate::history::{Being, Event, Hearing, Marking, Message, Telling, Window};
 
 impl Device {
     /// Takes a packet.
@@ -70,6 +70,7 @@ impl Device {
                     }
                 }
             }
+            "presence.changed" => self.presence(&data),
             _ if name.starts_with("call:") || name.starts_with("webrtc:") => self.told(name, &data),
             _ => {}
         }
@@ -94,6 +95,23 @@ impl Device {
         self.stage.recorder.note(&self.name, Event::Heard { args });
     }
 
+    fn presence(&self, data: &Value) {
+        let subject = data["userId"].as_str().unwrap_or_default();
+        let me = &self.person.user.id;
+        let mut talks = self.person.talks.iter();
+        let args = Being {
+            user: me.clone(),
+            online: data["isOnline"].as_bool().unwrap_or_default(),
+            is_final: false,
+            is_contact: subject == me || talks.any(|talk| talk.peer(me) == subject),
+            connected: None,
+        };
+        let name = self.stage.names.get(subject);
+        let key = name.map_or(subject, String::as_str).to_owned();
+        let event = Event::Presence { key, args };
+        self.stage.recorder.note(&self.name, event);
+    }
+
     pub(super) fn told(&mut self, name: &str, data: &Value) {
         let call = data["callId"].as_str().unwrap_or_default().to_owned();
         let signal = ["offer", "answer", "candidate"]
@@ -109,6 +127,10 @@ impl Device {
             meant: signal
                 .and_then(|signal| signal["call"].as_str())
                 .map(str::to_owned),
+            by: signal
+                .and_then(|signal| signal["by"].as_str())
+                .unwrap_or_default()
+                .to_owned(),
         };
         let key = call.clone();
         self.stage
@@ -132,6 +154,7 @@ impl Device {
             for key in ["offer", "answer", "candidate"] {
                 if payload[key].is_object() {
                     payload[key]["call"] = call.into();
+                    payload[key]["by"] = self.name.clone().into();
                 }
             }
             self.out.push(format!("42/chat,[\"{event}\",{payload}]"));

@@ -11,7 +11,7 @@ mod place;
 mod rest;
 mod sending;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use load_kit::Endpoints;
 use parking_lot::Mutex;
@@ -49,6 +49,8 @@ pub struct Stage {
     pub recorder: Recorder,
     /// What everybody does.
     pub phase: watch::Receiver<Phase>,
+    /// What records call people, by id.
+    pub names: BTreeMap<String, String>,
 }
 
 /// How a device is doing.

@@ -258,8 +258,32 @@ fn i11_sees_signals_that_changed_places() {
 }
 
 #[test]
-fn i11_allows_a_signal_to_come_again() {
-    assert_allowed(|story| story.note(9 * S + 60, BOBS, signal(BOB, 1)));
+fn i11_sees_a_signal_that_comes_again_over_the_same_connection() {
+    assert_seen("I11", |story| {
+        story.note(9 * S + 60, BOBS, signal(BOB, 1));
+    });
+}
+
+#[test]
+fn i11_allows_a_signal_to_come_again_over_another_connection() {
+    assert_allowed(|story| {
+        let mut event = signal(BOB, 1);
+        if let Event::Told { args, .. } = &mut event {
+            args.session = 2;
+        }
+        story.note(9 * S + 60, BOBS, event);
+    });
+}
+
+#[test]
+fn i10_allows_ringing_to_end_late_when_trouble_begins_before_its_time_is_up() {
+    assert_seen("I10", |story| {
+        unanswered(story, 1_600_000);
+    });
+    assert_allowed(|story| {
+        unanswered(story, 1_600_000);
+        story.fault(12 * S, 13 * S, "redis");
+    });
 }
 
 #[test]

@@ -129,6 +129,25 @@ fn i4_allows_a_beginning_that_is_told_to_be_missing() {
     });
 }
 
+/// Bob is told that he missed something, before he heard anything; `lost` he never hears.
+fn told_early(story: &mut Story, lost: u64) {
+    for seq in 1..=lost {
+        story.take(|record| is_heard(record, BOBS, seq));
+    }
+    let at = at(story, lost + 1);
+    let key = TALK.to_owned();
+    let args = socket(1, 1);
+    insert(story, at, 2 * S + 500_000, Event::Resync { key, args });
+    let fetched = (1..=lost).map(message).collect();
+    sync(story, at + 1, 0, fetched);
+}
+
+#[test]
+fn i4_sees_what_is_left_out_after_a_client_was_told_to_fetch_and_allows_what_was_before() {
+    assert_allowed(|story| told_early(story, 1));
+    assert_seen("I4", |story| told_early(story, 2));
+}
+
 #[test]
 fn i4_sees_an_end_that_was_left_out() {
     assert_seen("I4", |story| {
