@@ -161,9 +161,11 @@ fn as_seen(index: &Index<'_>) -> Vec<Violation> {
 #[derive(Default)]
 struct Ear<'a> {
     began: Option<&'a Record>,
-    /// How often it may hear that it is over: a caller who went on on another device and came back
-    /// to this one hears it for each.
-    may_end: usize,
+    /// The end that it heard, unless it began again: a caller who went on on another device and came
+    /// back to this one hears it for each.
+    over: Option<&'a Record>,
+    /// Two ends without a beginning between them.
+    twice: Option<(&'a Record, &'a Record)>,
     ends: Vec<(&'a Record, &'a str, Option<&'a str>)>,
     /// It ended the call itself.
     did_it: bool,
@@ -183,12 +185,11 @@ fn as_told(index: &Index<'_>) -> Vec<Violation> {
                 found.push(Violation::new("I10", what, ear.began));
                 continue;
             };
-            if let [(first, ..), .., (second, ..)] = ear.ends.as_slice()
-                && ear.may_end.max(1) < ear.ends.len()
+            if let Some((first, second)) = ear.twice
                 && !takes_over(index, device, id, second)
             {
                 let what = "one socket heard twice that a call was over";
-                found.push(Violation::new("I10", what, [*first, *second, *row]));
+                found.push(Violation::new("I10", what, [first, second, *row]));
             }
             for (record, event, reason) in &ear.ends {
                 if !fits(event, *reason, call) {
@@ -221,7 +222,11 @@ fn listen<'a>(records: &[&'a Record]) -> (Ears<'a>, HashMap<u64, u64>) {
                 let ear = ears.entry((args.session, key)).or_default();
                 if BEGINS.contains(&args.event.as_str()) {
                     ear.began = ear.began.or(Some(record));
+                    ear.over = None;
                 } else if ENDS.contains(&args.event.as_str()) {
+                    if let Some(first) = ear.over.replace(record) {
+                        ear.twice = ear.twice.or(Some((first, record)));
+                    }
                     ear.ends.push((record, &args.event, args.reason.as_deref()));
                 }
             }
@@ -231,7 +236,7 @@ fn listen<'a>(records: &[&'a Record]) -> (Ears<'a>, HashMap<u64, u64>) {
                 result,
             } => {
                 if args.action == "initiate" {
-                    ears.entry((args.session, key)).or_default().may_end += 1;
+                    ears.entry((args.session, key)).or_default().over = None;
                 }
                 // Unanswered, it may have done it; refused as late, somebody else has.
                 let is_end = ["end", "reject", "hang_up"].contains(&args.action.as_str());
@@ -373,12 +378,15 @@ pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
                 continue;
             }
             let (place, by) = (args.place.unwrap_or(0), args.by.as_str());
-            if let Some(before) = heard.insert((args.session, key, by, place), record) {
+            if let Some(before) = heard.insert((args.session, key, by, place), record)
+                && !was_asked_again(index, before)
+            {
                 let what = "one socket heard a signal twice";
                 found.push(Violation::new("I11", what, [before, record]));
             }
             let (last, earlier) = places.entry((key, by)).or_insert((place, record));
-            if place < *last && !is_repeated(records, record) {
+            let again = is_repeated(records, record) || was_asked_again(index, record);
+            if place < *last && !again {
                 let what = "signals changed places";
                 found.push(Violation::new("I11", what, [*earlier, *record]));
             } else {
@@ -405,6 +413,13 @@ fn takes_over(index: &Index<'_>, device: &str, call: &str, record: &Record) -> b
     devices.any(|other| {
         other.split('.').next() == person && was_gone(index, other, from, record.t_invoke)
     })
+}
+
+/// Says whether the answer to whoever sent the signal may have been lost: then the gateway asks again,
+/// and the signal takes two places.
+fn was_asked_again(index: &Index<'_>, heard: &Record) -> bool {
+    let until = heard.t_invoke;
+    index.was_troubled(until.saturating_sub(NEWS), until, |_| true)
 }
 
 /// Says whether the device had heard the same signal over an earlier connection.

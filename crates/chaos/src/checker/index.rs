@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::history::{CallRow, Damage, Event, Message, Outcome, Record, Sending, Talk};
 
+/// How long the system may take to be itself again, in microseconds.
+const SETTLING: u64 = 5_000_000;
+
 /// A message that somebody sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Send<'a> {
@@ -121,10 +124,21 @@ impl<'a> Index<'a> {
         u64::try_from(unix_us - self.began).unwrap_or(0)
     }
 
+    /// Tells whether a fault that `matters` was there between two times, or had just been healed.
+    pub(super) fn was_troubled(
+        &self,
+        from: u64,
+        until: u64,
+        matters: impl Fn(&Fault<'_>) -> bool,
+    ) -> bool {
+        let is_there = |fault: &&Fault<'_>| {
+            from < fault.to.saturating_add(SETTLING) && fault.from < until && matters(fault)
+        };
+        self.faults.iter().any(|fault| is_there(&fault))
+    }
+
     /// Returns until when faults that `matters` went on without a pause, from `t` on.
     pub(super) fn troubled_until(&self, t: u64, matters: impl Fn(&Fault<'_>) -> bool) -> u64 {
-        /// How long the system may take to be itself again.
-        const SETTLING: u64 = 5_000_000;
         let mut until = t;
         let mut faults: Vec<_> = self.faults.iter().filter(|fault| matters(fault)).collect();
         faults.sort_by_key(|fault| fault.from);

@@ -35,12 +35,24 @@ pub(super) fn converges(index: &Index<'_>) -> Vec<Violation> {
             && args.online
             && record.t_invoke - before.t_invoke < GRACE
             && was_back(index, key, before.t_invoke)
+            && !could_not_tell(index, before.t_invoke)
         {
             let what = "somebody who was only reconnecting was shown as gone";
             found.push(Violation::new("I12", what, [before, record]));
         }
     }
     found
+}
+
+/// Says whether, during the grace before `t`, who comes could not be made known: that takes a store,
+/// NATS and Redis, and a store that waits for Postgres answers nobody.
+fn could_not_tell(index: &Index<'_>, t: u64) -> bool {
+    let in_the_way = |target: &String| {
+        ["redis", "postgres", "nats", "machine", "s1", "s2"].contains(&target.as_str())
+    };
+    index.was_troubled(t.saturating_sub(GRACE), t, |fault| {
+        fault.damage.targets.iter().any(in_the_way)
+    })
 }
 
 /// Says whether a device of the user had been connected during the whole grace before `t`, but for

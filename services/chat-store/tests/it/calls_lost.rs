@@ -9,6 +9,7 @@ use chat_domain::{
 };
 use chat_store::{
     app::calls::sweep,
+    ports::Sink as _,
     ports_calls::{CallHistory as _, CallState as _, GATEWAY_LEASE, Logged},
 };
 
@@ -104,6 +105,32 @@ async fn an_end_that_only_its_row_knows_is_told_and_written_once() {
     assert_eq!((incoming.call, incoming.tell), (next, Tell::Incoming));
     let again = phones.pg.mark_followed(&[id]).await.unwrap();
     assert_eq!(again, []);
+}
+
+#[tokio::test]
+async fn a_change_is_told_although_its_row_is_ahead_of_it() {
+    let phones = Phones::new().await;
+    let mut callee = phones.listen(phones.callee()).await;
+    let recorder = phones.recorder();
+    let last = async |id| {
+        let last = phones.state.find_last(&phones.world.id, id).await;
+        [Logged {
+            app: phones.world.id.clone(),
+            transition: last.unwrap().unwrap(),
+        }]
+    };
+    let id = phones.ring().await;
+    let ringing = last(id).await;
+    phones.accept(2).await.unwrap();
+    let accepted = last(id).await;
+    phones.end(phones.callee_party()).await.unwrap();
+
+    recorder.take(&ringing).await.unwrap();
+    recorder.take(&accepted).await.unwrap();
+
+    // Not that it rings: it is over.
+    assert_eq!(callee.tell().await, Tell::Connected);
+    assert_eq!(callee.tell().await, Tell::AnsweredElsewhere);
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ use crate::{
 
 /// How often this gateway says that it lives.
 const BEAT: Duration = Duration::from_secs(3);
+/// How soon it says so again when nobody answered.
+const BEAT_AGAIN: Duration = Duration::from_secs(1);
 /// After how long without that it is taken for dead.
 const LEASE: Duration = Duration::from_secs(9);
 /// When a device is announced again: a dead gateway is found out by then, and whoever was there has
@@ -253,24 +255,27 @@ impl Calls {
     }
 
     async fn beat(&self) {
-        let mut ticks = tokio::time::interval(BEAT);
         let mut last = Instant::now();
+        // An answer that was lost may have been to announce all devices.
+        let mut is_unsure = false;
         loop {
-            ticks.tick().await;
-            let must_announce = match self.store.gateway_alive(self.gateway).await {
-                Ok(must_announce) => must_announce,
+            match self.store.gateway_alive(self.gateway).await {
+                Ok(must_announce) => {
+                    if must_announce || is_unsure || LEASE < last.elapsed() {
+                        self.resumed();
+                    }
+                    (last, is_unsure) = (Instant::now(), false);
+                    tokio::time::sleep(BEAT).await;
+                }
                 Err(error) => {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
                         "no sign of life sent"
                     );
-                    continue;
+                    is_unsure = true;
+                    tokio::time::sleep(BEAT_AGAIN).await;
                 }
-            };
-            if must_announce || LEASE < last.elapsed() {
-                self.resumed();
             }
-            last = Instant::now();
         }
     }
 

@@ -199,16 +199,17 @@ impl Store {
         Ok(())
     }
 
-    /// Says that a gateway lives. Returns whether it has to announce all its devices again. Asks once.
+    /// Says that a gateway lives. Returns whether it has to announce all its devices again: that is
+    /// said in one answer alone, so it is asked once, without a second attempt.
     ///
     /// # Errors
     ///
-    /// Returns a failure of kind `Unavailable`.
+    /// Returns a failure of kind `Unavailable`: the answer may have been to announce them.
     pub async fn gateway_alive(&self, gateway: GatewayId) -> Result<bool, ChatError> {
         let request = v1::GatewayAliveRequest { gateway: gateway.0 };
         let key = format!("{:x}", gateway.0);
         let reply: v1::GatewayAliveReply = self
-            .call(Rpc::GatewayAlive, &key, &request, ATTEMPT)
+            .call(Rpc::GatewayAlive, &key, &request, Duration::ZERO)
             .await?;
         Ok(reply.announce)
     }

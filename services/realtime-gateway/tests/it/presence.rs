@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use chat_domain::{Presence, PresenceChange, Status, Timestamp, UserId};
-use chat_proto::v1;
+use chat_proto::{subject::Rpc, v1};
 use serde_json::json;
 
 use crate::chat::{World, eventually};
@@ -50,6 +50,27 @@ async fn every_socket_hears_of_a_change_once_and_of_nothing_older() {
         socket.expect_silence().await;
     }
     stranger.expect_silence().await;
+}
+
+#[tokio::test]
+async fn devices_are_announced_again_when_the_answer_to_a_sign_of_life_was_lost() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let _patient = world.connect_patient(&gateway).await;
+    let store = &world.store;
+    let announced = || store.calls.announced.lock().len();
+    eventually(|| 1 <= announced() && 1 <= store.n_requests(Rpc::GatewayAlive)).await;
+    let (before, beats) = (announced(), store.n_requests(Rpc::GatewayAlive));
+
+    store.set_down(true);
+    eventually(|| beats < store.n_requests(Rpc::GatewayAlive)).await;
+    store.set_down(false);
+
+    let is_again = || {
+        let all = store.calls.announced.lock();
+        all.iter().skip(before).any(|(_, _, itself)| *itself)
+    };
+    eventually(is_again).await;
 }
 
 #[tokio::test]

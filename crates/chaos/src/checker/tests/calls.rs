@@ -178,6 +178,29 @@ fn i10_sees_an_end_that_is_told_twice_or_not_at_all() {
     });
 }
 
+/// Bob hears more, just before he hears that the call is over.
+fn before_the_end(story: &mut Story, events: &[&str]) {
+    let at = story
+        .records
+        .iter()
+        .position(|record| is_told(record, BOBS, "call:ended"))
+        .unwrap();
+    let records = events.iter().map(|event| Record {
+        t_invoke: 9 * S + 500,
+        t_done: None,
+        proc: BOBS.to_owned(),
+        event: told(BOB, event),
+    });
+    let records: Vec<_> = records.collect();
+    story.records.splice(at..at, records);
+}
+
+#[test]
+fn i10_allows_an_end_for_each_time_that_the_call_began_on_a_device() {
+    assert_seen("I10", |story| before_the_end(story, &["call:ended"]));
+    assert_allowed(|story| before_the_end(story, &["call:ended", "call:incoming"]));
+}
+
 #[test]
 fn i10_allows_an_end_not_to_be_told_to_a_socket_that_is_gone() {
     assert_allowed(|story| {
@@ -261,6 +284,14 @@ fn i11_sees_signals_that_changed_places() {
 fn i11_sees_a_signal_that_comes_again_over_the_same_connection() {
     assert_seen("I11", |story| {
         story.note(9 * S + 60, BOBS, signal(BOB, 1));
+    });
+}
+
+#[test]
+fn i11_allows_a_signal_to_come_again_while_something_is_broken() {
+    assert_allowed(|story| {
+        story.note(9 * S + 60, BOBS, signal(BOB, 1));
+        story.fault(7 * S, 8 * S, "nats");
     });
 }
 

@@ -26,24 +26,38 @@ fn i12_sees_somebody_shown_to_a_stranger() {
     });
 }
 
+fn flapped(story: &mut Story) {
+    // Ann's device is p0's.
+    story.note(12 * S, ANNS, Event::Disconnected { args: socket(1, 1) });
+    story.add(
+        13 * S,
+        Some(13 * S),
+        ANNS,
+        Event::Connected {
+            args: crate::history::Socket {
+                recovered: true,
+                ..socket(2, 1)
+            },
+        },
+    );
+    story.note(12 * S + 500, BOBS, presence("p0", BOB, false, None));
+    story.note(13 * S + 500, BOBS, presence("p0", BOB, true, None));
+}
+
 #[test]
 fn i12_sees_a_reconnect_that_was_shown_as_gone() {
+    assert_seen("I12", flapped);
+}
+
+#[test]
+fn i12_allows_it_while_nobody_could_say_otherwise() {
+    assert_allowed(|story| {
+        flapped(story);
+        story.fault(4 * S, 5 * S, "redis");
+    });
     assert_seen("I12", |story| {
-        // Ann's device is p0's.
-        story.note(12 * S, ANNS, Event::Disconnected { args: socket(1, 1) });
-        story.add(
-            13 * S,
-            Some(13 * S),
-            ANNS,
-            Event::Connected {
-                args: crate::history::Socket {
-                    recovered: true,
-                    ..socket(2, 1)
-                },
-            },
-        );
-        story.note(12 * S + 500, BOBS, presence("p0", BOB, false, None));
-        story.note(13 * S + 500, BOBS, presence("p0", BOB, true, None));
+        flapped(story);
+        story.fault(4 * S, 5 * S, "g1");
     });
 }
 

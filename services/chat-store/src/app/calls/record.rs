@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chat_domain::{
     AppId, ChatError, ClientKey, ErrorKind,
-    call::{Call, CallId, Change, Outcome, Side},
+    call::{Call, CallId, Change, Outcome, Side, Transition},
 };
 use futures_util::future::try_join_all;
 use service_kit::now;
@@ -20,6 +20,8 @@ use crate::{
 /// Rounds of passing on what waited. A sender who outruns all of them has the rest passed on when
 /// the change comes again.
 const MAX_ROUNDS: usize = 32;
+/// A row that is further ahead is of another history: after a loss versions leap by more.
+const MAX_AHEAD: u32 = 500;
 
 /// Records each change, tells it, and writes a system message when a call is over; then comes what
 /// else follows, and that all of it was done. A change that
@@ -58,16 +60,23 @@ impl Recorder {
         let (mut over, mut told) = (Vec::new(), Vec::new());
         for logged in batch {
             let transition = &logged.transition;
+            let mut concerns_somebody = true;
             if !held.contains(&transition.call.id) {
-                tracing::warn!(
-                    call.id = %transition.call.id,
-                    call.version = transition.call.version,
-                    "a change of a call was late, or decided otherwise before"
-                );
-                continue;
+                let Some(row) = self.overtaken(logged).await? else {
+                    tracing::warn!(
+                        call.id = %transition.call.id,
+                        call.version = transition.call.version,
+                        "a change of a call was late, or decided otherwise before"
+                    );
+                    continue;
+                };
+                // Nobody has to hear that a call rings that is over.
+                concerns_somebody = row.is_live() || transition.change != Change::Ringing;
             }
-            self.notifier.tell(logged, &transition.notices()).await?;
-            measure(logged);
+            if concerns_somebody {
+                self.notifier.tell(logged, &transition.notices()).await?;
+                measure(logged);
+            }
             told.push(logged);
             if matches!(transition.change, Change::Accepted | Change::Merged) {
                 for side in [Side::Caller, Side::Callee] {
@@ -82,6 +91,18 @@ impl Recorder {
         try_join_all(over).await?;
         self.follow_up.follow(&told).await?;
         self.finish(&told).await
+    }
+
+    /// Returns the row of a call that is ahead of this change: it was written when somebody was
+    /// answered, and the log is behind. `None` when the row refutes the change.
+    async fn overtaken(&self, logged: &Logged) -> Result<Option<Call>, ChatError> {
+        let Transition { call, change, .. } = &logged.transition;
+        let row = self.history.find_call(&logged.app, call.id).await?;
+        let is_ahead = |row: &Call| {
+            let ahead = row.version.checked_sub(call.version);
+            change.outcome().is_none() && ahead.is_some_and(|n| 0 < n && n < MAX_AHEAD)
+        };
+        Ok(row.filter(is_ahead))
     }
 
     /// Notes that nothing more follows from the calls that are over.
