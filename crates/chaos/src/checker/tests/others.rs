@@ -2,7 +2,7 @@
 
 use super::{
     assert_allowed, assert_seen,
-    story::{ANN, ANNS, BOB, BOBS, S, heard, message, presence, socket},
+    story::{ANN, ANNS, BOB, BOBS, S, Story, heard, message, presence, socket},
 };
 use crate::history::{Event, Expected, Message};
 
@@ -70,7 +70,7 @@ fn i13_sees_a_message_that_reached_a_stranger() {
 
 #[test]
 fn i13_sees_a_message_of_another_conversation() {
-    let mut story = super::Story::clean();
+    let mut story = Story::clean();
     let stray = Message {
         content: "another canary".to_owned(),
         ..message(1)
@@ -151,7 +151,7 @@ fn i16_allows_work_to_be_dropped_that_something_else_keeps_from_ending() {
 }
 
 /// Bob's connection is gone while a gateway drains, and back after so long.
-fn away(story: &mut super::Story, time: u64) {
+fn away(story: &mut Story, time: u64) {
     story.note(
         20 * S + 100,
         BOBS,
