@@ -81,6 +81,8 @@ async fn fill(sql: &mut PgConnection, n_messages: i64) -> anyhow::Result<()> {
     let at = "date_trunc('milliseconds', now()) - (100 - s) * interval '87 hours'
                   - (c % 1000) * interval '1 second'";
     for statement in [
+        // In one transaction it is now all the time.
+        "BEGIN".to_owned(),
         "SELECT create_message_partitions((now() - interval '54 weeks')::date, 54)".to_owned(),
         format!(
             "INSERT INTO conversations (conversation_id, app_id, booking_id, first_id, first_role,
@@ -110,6 +112,7 @@ async fn fill(sql: &mut PgConnection, n_messages: i64) -> anyhow::Result<()> {
              SELECT {id}, s, {at}
              FROM generate_series(1, {conversations}) c, generate_series(1, 1) s"
         ),
+        "COMMIT".to_owned(),
         "VACUUM ANALYZE".to_owned(),
     ] {
         run(sql, statement).await?;
