@@ -1,3 +1,5 @@
+//! Requests to the stores against a script of answers: what is asked again, and what is not.
+
 use futures_util::{FutureExt as _, future::BoxFuture};
 use parking_lot::Mutex;
 use prost::Message as _;

@@ -1,3 +1,5 @@
+//! Flow control over a stream between gateways: what is sent, what waits, what is let go.
+
 use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*};
