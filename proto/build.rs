@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "chat/v1/event.proto",
         "chat/v1/gateway.proto",
         "chat/v1/inbound.proto",
+        "chat/v1/revocations.proto",
     ];
     for file in files {
         println!("cargo::rerun-if-changed={file}");
@@ -40,13 +41,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// What other services write.
-const IN_KINDS: [&str; 6] = [
+const IN_KINDS: [&str; 7] = [
     "User",
     "Booking",
     "Business",
     "Association",
     "Message",
     "Notify",
+    "Revocation",
 ];
 
 /// Lets other services write in JSON, too.

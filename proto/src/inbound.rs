@@ -31,6 +31,7 @@ never_prints!(
     InAssociation,
     InMessage,
     InNotify,
+    InRevocation,
     Notify
 );
 

@@ -13,6 +13,7 @@
 mod convert;
 mod convert_calls;
 mod convert_presence;
+mod convert_revocations;
 mod inbound;
 pub mod subject;
 

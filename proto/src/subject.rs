@@ -14,6 +14,9 @@ pub const STORE_QUEUE: &str = "chat-store";
 /// Everything that is asked of chat-stores.
 pub const RPC_ALL: &str = "chat.v1.rpc.>";
 
+/// Says to all gateways that something was revoked; they ask what.
+pub const REVOKED: &str = "chat.v1.ctl.revoked";
+
 /// The stream that keeps what other services are told.
 pub const OUT_STREAM: &str = "CHAT_OUT";
 
@@ -45,17 +48,19 @@ pub enum InKind {
     Association,
     Message,
     Notify,
+    Revocation,
 }
 
 impl InKind {
     /// Every kind there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::User,
         Self::Booking,
         Self::Business,
         Self::Association,
         Self::Message,
         Self::Notify,
+        Self::Revocation,
     ];
 
     /// Returns the last token of its subjects, which is also the name in metrics.
@@ -68,6 +73,7 @@ impl InKind {
             Self::Association => "association",
             Self::Message => "message",
             Self::Notify => "notify",
+            Self::Revocation => "revocation",
         }
     }
 }
@@ -108,11 +114,12 @@ pub enum Rpc {
     CallsTold,
     GatewayAlive,
     SetStatus,
+    ListRevocations,
 }
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::OpenSession,
         Self::ResumeSession,
         Self::GetConversation,
@@ -133,6 +140,7 @@ impl Rpc {
         Self::CallsTold,
         Self::GatewayAlive,
         Self::SetStatus,
+        Self::ListRevocations,
     ];
 
     /// Returns `<entity>.<verb>`, which is also the name in metrics.
@@ -159,6 +167,7 @@ impl Rpc {
             Self::CallsTold => "calls.told",
             Self::GatewayAlive => "gateways.alive",
             Self::SetStatus => "users.set_status",
+            Self::ListRevocations => "revocations.list",
         }
     }
 }

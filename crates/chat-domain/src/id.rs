@@ -64,6 +64,10 @@ opaque_id!(
     /// What a conversation is about: a booking, or the key of a pair of users.
     SubjectId
 );
+opaque_id!(
+    /// What an issuer calls a token (`jti`) or a sign-in (`sid`).
+    IssuedName
+);
 
 /// Declares an identifier that this system makes.
 macro_rules! own_id {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 pub use crate::{
     ports_directory::{Acquaintance, Directory, Relation},
     ports_overview::{Depth, Overview, Overviews, Shredder, Wanted},
+    ports_revocations::RevocationLog,
 };
 
 /// What a port answers.
@@ -185,7 +186,7 @@ pub struct Marked {
 }
 
 /// Everything durable but the journal.
-pub trait Store: Directory + Overviews {
+pub trait Store: Directory + Overviews + RevocationLog {
     /// Returns the conversation of this subject and these participants, made unless it was there.
     fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation>;
 
@@ -443,6 +444,11 @@ pub trait Events: Send + Sync {
 
     /// Tells whether somebody can be told.
     fn ready(&self) -> bool;
+
+    /// Tells gateways that something was revoked. One that misses it asks within seconds.
+    fn revoked(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Takes entries out of a log.

@@ -61,6 +61,8 @@ struct Nobody;
 impl Inbox for Nobody {
     fn deliver(&self, _user: &UserKey, _payload: Bytes) {}
 
+    fn revoked(&self) {}
+
     fn resumed(&self) {}
 }
 

@@ -28,6 +28,7 @@ pub mod ports;
 pub mod presence;
 mod random;
 pub mod registry;
+pub mod revocations;
 pub mod session;
 pub mod store;
 pub mod transport;

@@ -25,12 +25,13 @@ pub enum Metric {
     CallWorkDropped,
     InterestReconnects,
     SocketsEvicted,
+    SocketsRevoked,
     Forwards,
     Tunnels,
 }
 
 impl Metric {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -52,6 +53,7 @@ impl Metric {
         Self::CallWorkDropped,
         Self::InterestReconnects,
         Self::SocketsEvicted,
+        Self::SocketsRevoked,
         Self::Forwards,
         Self::Tunnels,
     ];
@@ -81,6 +83,7 @@ impl Metric {
             Self::CallWorkDropped => "chat_gateway_call_work_dropped_total",
             Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
             Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
+            Self::SocketsRevoked => "chat_gateway_sockets_revoked_total",
             Self::Forwards => "chat_gateway_forwards_total",
             Self::Tunnels => "chat_gateway_tunnels",
         }
@@ -109,6 +112,7 @@ impl Metric {
             Self::CallWorkDropped => "Announcements about devices in calls that found no room",
             Self::InterestReconnects => "Lost connections for users' events",
             Self::SocketsEvicted => "Sockets closed because their user has too many",
+            Self::SocketsRevoked => "Sockets ended because their token was revoked",
             Self::Forwards => "Requests for sessions of other gateways, by outcome",
             Self::Tunnels => "WebSockets here whose sessions are at other gateways",
         }

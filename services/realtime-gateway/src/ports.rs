@@ -63,6 +63,9 @@ pub trait Inbox: Send + Sync + 'static {
     /// Hears an event published for `user`.
     fn deliver(&self, user: &UserKey, payload: Bytes);
 
+    /// Hears that something was revoked.
+    fn revoked(&self);
+
     /// Hears that all subscriptions are in effect on a new connection: anything may have been
     /// missed before.
     fn resumed(&self);

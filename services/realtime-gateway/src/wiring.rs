@@ -22,6 +22,7 @@ use crate::{
     presence::PresenceFeed,
     random,
     registry::{Conversations, Registry},
+    revocations::RevocationFeed,
     session::RecoveryKey,
     store::Store,
     transport::{self, Pages, Server, SidKey},
@@ -29,6 +30,9 @@ use crate::{
 
 /// How often the gauges are set that are counted on demand.
 const GAUGES: Duration = Duration::from_secs(10);
+
+/// How long clients wait for the stores to say what is revoked when the process begins.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the stores are told of those who left when the process ends.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -119,6 +123,7 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
         ended: CancellationToken::new(),
     };
     let (chat, rest) = chat(&background, config, apps, ports, recovery_key(config)?);
+    rest.revocations.begin(PATIENCE).await;
     let server = Server::new(transport, chat);
     let peered = server.clone();
     background.run("peers", async move { peered.serve_peers().await });
@@ -164,8 +169,14 @@ fn chat(
         replica,
         lifecycle.tracker(),
     ));
+    let verifier = Verifier::new(apps);
+    let revocations = Arc::new(RevocationFeed::new(
+        Arc::clone(verifier.revocations()),
+        store.clone(),
+        Arc::clone(&registry),
+    ));
     let chat = Arc::new(Chat::new(Parts {
-        verifier: Verifier::new(apps),
+        verifier,
         registry: Arc::clone(&registry),
         delivery: Arc::clone(&delivery),
         interest: Arc::clone(&interest) as Arc<dyn Interest>,
@@ -183,6 +194,7 @@ fn chat(
         delivery: Arc::clone(&delivery),
         calls: Arc::clone(&calls),
         presence: Arc::new(PresenceFeed::new(Arc::clone(&registry))),
+        revocations: Arc::clone(&revocations),
     };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {
@@ -194,6 +206,7 @@ fn chat(
     let rest = Rest {
         calls: Arc::clone(&calls),
         receipts: Arc::clone(&receipts),
+        revocations: Arc::clone(&revocations),
     };
     background.run("calls", async move { calls.run().await });
     background.run("typing", async move { typing.run().await });
@@ -203,15 +216,18 @@ fn chat(
     background.run("positions", async move { checked.check_positions().await });
     background.run("joined", async move { delivery.check_joined().await });
     let watched = Arc::clone(&chat);
+    background.run("revocations", async move { revocations.run().await });
     background.run("tokens", async move { watched.watch_tokens().await });
     background.run("gauges", set_gauges(registry, conversations));
     (chat, rest)
 }
 
-/// What the stores are still to be told when the last client is gone.
+/// What the stores are to say before the first client is let in, and what they are still to be told
+/// when the last is gone.
 struct Rest {
     calls: Arc<Calls>,
     receipts: Arc<Receipts>,
+    revocations: Arc<RevocationFeed>,
 }
 
 impl Rest {

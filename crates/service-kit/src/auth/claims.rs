@@ -6,7 +6,7 @@ use chat_domain::{Dialect, Role, Timestamp, User, UserId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Principal, TokenError};
+use super::{Principal, Revocations, TokenError};
 use crate::apps::App;
 
 /// How far the clocks of issuer and service may be apart, in seconds.
@@ -35,7 +35,11 @@ pub(super) fn check_times(claims: &Claims, now: Timestamp) -> Result<(), TokenEr
 }
 
 /// Reads whom the token names.
-pub(super) fn principal(app: &Arc<App>, claims: &Claims) -> Result<Principal, TokenError> {
+pub(super) fn principal(
+    app: &Arc<App>,
+    claims: &Claims,
+    revocations: &Revocations,
+) -> Result<Principal, TokenError> {
     let names = app.tokens.claims();
     if USE_CLAIMS
         .iter()
@@ -50,6 +54,9 @@ pub(super) fn principal(app: &Arc<App>, claims: &Claims) -> Result<Principal, To
         .and_then(|role| Role::parse(role).ok())
         .filter(|role| role.belongs_to(app.dialect))
         .ok_or(TokenError::Role)?;
+    let name = |claim| claims.get(claim).and_then(Value::as_str);
+    let (session, token) = (name("sid"), name("jti"));
+    let marks = revocations.marks(&app.id, &id, (session, token), issued_at(claims));
     Ok(Principal {
         app: Arc::clone(app),
         user: User {
@@ -60,7 +67,8 @@ pub(super) fn principal(app: &Arc<App>, claims: &Claims) -> Result<Principal, To
             avatar_url: None,
         },
         expires_at: Timestamp(seconds(claims.get("exp"))? * 1000),
-        token_id: claims.get("jti").and_then(Value::as_str).map(str::to_owned),
+        token_id: token.map(str::to_owned),
+        marks,
     })
 }
 
@@ -71,6 +79,16 @@ fn seconds(claim: Option<&Value>) -> Result<i64, TokenError> {
         .and_then(Value::as_u64)
         .map(|seconds| i64::try_from(seconds).map_or(LAST_SECOND, |s| s.min(LAST_SECOND)))
         .ok_or(TokenError::Invalid)
+}
+
+/// Reads when the token was issued, for which a fraction does no harm.
+fn issued_at(claims: &Claims) -> Option<Timestamp> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "saturates, and nobody depends on it"
+    )]
+    let seconds = claims.get("iat").and_then(Value::as_f64)? as i64;
+    Some(Timestamp(seconds.saturating_mul(1000)))
 }
 
 fn is_other_use(claim: Option<&Value>) -> bool {

@@ -4,6 +4,7 @@
 //! expiry of live sockets and rate limits belong to the gateway.
 
 mod claims;
+mod revocations;
 mod token;
 
 #[cfg(test)]
@@ -12,6 +13,8 @@ mod tests;
 use std::sync::Arc;
 
 use chat_domain::{Dialect, Timestamp, User};
+
+pub use revocations::{Marks, Revocations};
 
 use crate::apps::{App, Apps};
 
@@ -26,6 +29,8 @@ pub struct Principal {
     pub expires_at: Timestamp,
     /// The token's `jti`.
     pub token_id: Option<String>,
+    /// What the token is revoked by.
+    pub marks: Marks,
 }
 
 /// Why a token was refused. Which check failed in detail is nobody's business but the issuer's.
@@ -34,7 +39,7 @@ pub enum TokenError {
     /// There is none. REST: 401.
     #[error("Authentication token required")]
     Missing,
-    /// It is malformed, unverifiable, not yet valid, or names no valid user. REST: 401.
+    /// It is malformed, unverifiable, not yet valid, revoked, or names no valid user. REST: 401.
     #[error("Invalid token")]
     Invalid,
     /// It was valid once. REST: 401; the client fetches a new one.
@@ -70,17 +75,27 @@ impl TokenError {
     }
 }
 
-/// Verifies tokens against the keys of all apps. Clones share the keys.
+/// Verifies tokens against the keys of all apps. Clones share the keys and the revocations.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     apps: Arc<Apps>,
+    revocations: Arc<Revocations>,
 }
 
 impl Verifier {
     /// Returns a verifier of the tokens of `apps`.
     #[must_use]
     pub fn new(apps: Arc<Apps>) -> Self {
-        Self { apps }
+        Self {
+            apps,
+            revocations: Arc::default(),
+        }
+    }
+
+    /// Returns what is revoked; whoever hears of more adds it here.
+    #[must_use]
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
     }
 
     /// Returns the apps whose tokens are verified.
@@ -103,7 +118,11 @@ impl Verifier {
         let token = token::Token::parse(token)?;
         let app = token.find_app(&self.apps)?;
         claims::check_times(token.claims(), now)?;
-        claims::principal(app, token.claims())
+        let principal = claims::principal(app, token.claims(), &self.revocations)?;
+        if self.revocations.cover(principal.marks) {
+            return Err(TokenError::Invalid);
+        }
+        Ok(principal)
     }
 
     /// Returns how the clients of the app talk whose key verifies `token`, whether it is still good

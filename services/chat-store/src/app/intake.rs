@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use chat_domain::{AppId, Booking, Business, ChatError, ClientKey, User, UserId};
+use chat_domain::{
+    AppId, Booking, Business, ChatError, ClientKey, Revoked, Timestamp, User, UserId,
+};
 use service_kit::apps::Apps;
 
 use super::{App, Target};
@@ -35,6 +37,10 @@ pub enum Inbound {
     },
     Message(SystemMessage),
     Notify(Notification),
+    Revocation {
+        revoked: Revoked,
+        expires_at: Option<Timestamp>,
+    },
 }
 
 /// A system message to be written.
@@ -97,6 +103,10 @@ impl Intake {
                 Ok(())
             }
             Inbound::Notify(notification) => self.notifier.notify(app, &notification).await,
+            Inbound::Revocation {
+                revoked,
+                expires_at,
+            } => chat.revoke(app, revoked, expires_at).await,
         }
     }
 }

@@ -21,6 +21,7 @@ mod put_directory;
 mod read_messages;
 mod receive_messages;
 mod resume_session;
+mod revoke_tokens;
 mod search;
 mod sweep_outbox;
 mod tell_services;

@@ -13,7 +13,8 @@ use axum::{
     routing::{post, put},
 };
 use chat_domain::{
-    AppId, Booking, Business, ClientKey, ConversationId, Role, SubjectId, Timestamp, User, UserId,
+    AppId, Booking, Business, ClientKey, ConversationId, IssuedName, Revoked, Role, SubjectId,
+    Timestamp, User, UserId,
 };
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -43,7 +44,8 @@ pub fn router(app: App, token: &Secret) -> Router {
             "/associations/{doctor}/{patient}",
             put(put_association).delete(remove_association),
         )
-        .route("/messages", post(post_message));
+        .route("/messages", post(post_message))
+        .route("/revocations", post(post_revocation));
     finish(Router::new().nest("/internal/v1/apps/{app}", routes))
         .layer(middleware::from_fn_with_state(token, authenticate))
         .layer(middleware::from_fn(observe::observe))
@@ -238,6 +240,36 @@ async fn post_message(
         "conversationId": stored.message.conversation.to_string(),
         "seq": stored.message.seq.0,
     })))
+}
+
+/// `POST …/revocations` `{userId|sessionId|tokenId, expiresAt?}`
+async fn post_revocation(
+    State(chat): State<App>,
+    Path(app): Path<String>,
+    JsonBody(mut body): JsonBody,
+) -> Result<StatusCode, RestError> {
+    let app = find_app(&chat, &app)?;
+    let issued_until = service_kit::now();
+    let user = body.optional("userId", AN_ID, |text| user_id(&app, text));
+    let session = body.optional("sessionId", AN_ID, |text| IssuedName::new(text).ok());
+    let token = body.optional("tokenId", AN_ID, |text| IssuedName::new(text).ok());
+    let expires_at = body.optional("expiresAt", AN_INSTANT, instant);
+    body.check()?;
+    let revoked = match (user, session, token) {
+        (Some(user), None, None) => Revoked::User { user, issued_until },
+        (None, Some(name), None) => Revoked::Session(name),
+        (None, None, Some(name)) => Revoked::Token(name),
+        _ => {
+            body.note(
+                "userId",
+                "or sessionId or tokenId, one of them, must be given",
+            );
+            return Err(body.rejected());
+        }
+    };
+
+    chat.revoke(&app.id, revoked, expires_at).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 const AN_ID: &str = "must be an id";

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use chat_domain::{
-    Booking, Business, ChatError, ClientKey, ConversationId, Dialect, Role, Timestamp, User,
+    Booking, Business, ChatError, ClientKey, ConversationId, Dialect, IssuedName, Revoked, Role,
+    Timestamp, User,
 };
 use chat_proto::{subject::InKind, v1};
 use serde::de::DeserializeOwned;
@@ -60,6 +61,7 @@ impl Written {
                 let notification = Notification::new(user, &event, &data)?;
                 Ok(Inbound::Notify(notification))
             }
+            InKind::Revocation => revocation(dialect, &self.decode()?),
         }
     }
 
@@ -137,6 +139,31 @@ fn system_message(
         text: message.content,
         key,
     }))
+}
+
+fn revocation(dialect: Dialect, revocation: &v1::InRevocation) -> Result<Inbound, Refused> {
+    let v1::InRevocation {
+        user_id,
+        session_id,
+        token_id,
+        expires_at,
+    } = revocation;
+    let revoked = match (user_id, session_id, token_id) {
+        (Some(id), None, None) => Revoked::User {
+            user: dialect.user_id(id)?,
+            issued_until: service_kit::now(),
+        },
+        (None, Some(name), None) => Revoked::Session(IssuedName::new(name)?),
+        (None, None, Some(name)) => Revoked::Token(IssuedName::new(name)?),
+        _ => {
+            let reason = "exactly one of userId, sessionId and tokenId is needed";
+            return Err(Refused(reason.to_owned()));
+        }
+    };
+    Ok(Inbound::Revocation {
+        revoked,
+        expires_at: instant("expiresAt", expires_at.as_deref())?,
+    })
 }
 
 fn text(name: &str, text: Option<String>) -> Result<Option<String>, Refused> {

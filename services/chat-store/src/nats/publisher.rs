@@ -14,7 +14,7 @@ use std::{
 use async_nats::{Client, connection::State};
 use chat_domain::Receipt;
 use chat_proto::{WireId as _, subject, v1};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use prost::Message as _;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -97,6 +97,12 @@ impl Events for Publisher {
 
     fn ready(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    fn revoked(&self) -> BoxFuture<'_, ()> {
+        let told = self.client.publish(subject::REVOKED, bytes::Bytes::new());
+        // Without a connection it is said to whoever is there later: no harm.
+        timeout(PUBLISH_TIMEOUT, told).map(drop).boxed()
     }
 }
 

@@ -49,6 +49,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::DeviceBack => reply(Ok(calls::back(app, decode(payload)?).await?)),
         Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),
         Rpc::GatewayAlive => reply(Ok(calls::alive(calls, decode(payload)?).await?)),
+        Rpc::ListRevocations => reply(Ok(list_revocations(app, decode(payload)?).await?)),
         Rpc::SetStatus => reply(Ok(presence::set_status(app, decode(payload)?).await?)),
     })
 }
@@ -74,6 +75,13 @@ async fn open_session(
     let epoch = app.epoch().await?;
     let opened = app.open_session(&AppId::new(&request.app)?, &user).await?;
     Ok(resume::opened(&opened, epoch))
+}
+
+async fn list_revocations(
+    app: &App,
+    request: v1::ListRevocationsRequest,
+) -> Result<v1::ListRevocationsReply, ChatError> {
+    Ok((&app.revocations(request.after).await?).into())
 }
 
 async fn get_conversation(

@@ -19,6 +19,7 @@ mod overviews;
 mod people;
 mod receipts;
 mod resume;
+mod revocations;
 
 use std::time::Duration;
 

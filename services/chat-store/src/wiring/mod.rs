@@ -86,11 +86,16 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
 
-    let routes = http::router(
-        app.clone(),
-        Verifier::new(Arc::clone(&apps)),
-        config.ice.servers(),
-    );
+    let verifier = Verifier::new(Arc::clone(&apps));
+    let known = Arc::clone(verifier.revocations());
+    // Before anybody is let in who should not be.
+    app.learn_revocations(&known).await?;
+    let learning = upkeep::keep_learning(app.clone(), Arc::clone(&known), soft.clone());
+    lifecycle.spawn("revocations", learning);
+    let forgetting = upkeep::keep_forgetting(pg.clone(), known, soft.clone());
+    lifecycle.spawn("old revocations", forgetting);
+
+    let routes = http::router(app.clone(), verifier, config.ice.servers());
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
     let routes = http::internal_router(app.clone(), &config.service_token);
     lifecycle.spawn(

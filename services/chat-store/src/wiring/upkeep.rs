@@ -5,16 +5,17 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::ChatError;
-use service_kit::{DependencyHealth, apps::Apps};
+use service_kit::{DependencyHealth, apps::Apps, auth::Revocations};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{ServiceTeller, expire_messages, sweep_outbox},
+    app::{App, ServiceTeller, expire_messages, sweep_outbox},
     metrics::Metric,
     pg::Pg,
     ports::{Events, Outbox as _},
     ports_out::OutQueue as _,
+    ports_revocations::RevocationLog as _,
 };
 
 /// How often partitions are looked after; there are weeks of them ahead.
@@ -29,6 +30,12 @@ const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
 /// After how many rounds what waits too long is given up: some minutes.
 const PRUNE_EVERY: u32 = 512;
+
+/// How often it is looked for what was revoked: every replica has to know within a second.
+const LEARN_EVERY: Duration = Duration::from_millis(500);
+
+/// How often revocations are forgotten whose tokens have ended by themselves.
+const FORGET_EVERY: Duration = Duration::from_hours(1);
 
 /// How often Postgres is asked how it is.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -58,6 +65,36 @@ pub(super) async fn keep_expiring(pg: Pg, apps: Arc<Apps>, soft: CancellationTok
                 &error,
                 "expired messages not deleted; tried again in an hour",
             ),
+        }
+    }
+}
+
+/// Learns what is revoked, until `soft`.
+pub(super) async fn keep_learning(app: App, known: Arc<Revocations>, soft: CancellationToken) {
+    let mut ticks = Ticks::new(LEARN_EVERY, soft);
+    let mut is_failing = false;
+    while ticks.next().await {
+        match app.learn_revocations(&known).await {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn(&error, "not known what is revoked; those known stay so");
+                }
+            }
+        }
+    }
+}
+
+/// Forgets revocations that mean nothing any more, until `soft`.
+pub(super) async fn keep_forgetting(pg: Pg, known: Arc<Revocations>, soft: CancellationToken) {
+    let mut ticks = Ticks::new(FORGET_EVERY, soft);
+    while ticks.next().await {
+        known.forget(service_kit::now());
+        if let Err(error) = pg.prune_revocations().await {
+            warn(
+                &error,
+                "old revocations not deleted; tried again in an hour",
+            );
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Site {
     pub(crate) clients: Router,
     pub(crate) internal: Router,
     pub(crate) pg: Pg,
+    pub(crate) app: App,
+    pub(crate) verifier: Verifier,
     _database: Database,
 }
 
@@ -101,10 +103,13 @@ impl Site {
             BatchLimits::default(),
         );
         let token: Secret = SERVICE_TOKEN.parse().unwrap();
+        let verifier = Verifier::new(apps);
         let site = Self {
-            clients: rest::router(app.clone(), Verifier::new(apps), ice_servers()),
-            internal: rest::internal_router(app, &token),
+            clients: rest::router(app.clone(), verifier.clone(), ice_servers()),
+            internal: rest::internal_router(app.clone(), &token),
             pg,
+            app,
+            verifier,
             _database: database,
         };
         site.seed().await;
@@ -264,12 +269,18 @@ pub(crate) fn care_token() -> String {
     )
 }
 
+/// A token of the patient with further claims.
+pub(crate) fn token_with(changes: &Value) -> String {
+    let claims = json!({"sub": PATIENT, "role": "patient", "exp": now_s() + 3_600});
+    signed(&with(&claims, changes), SECRET)
+}
+
 fn signed(claims: &Value, secret: &str) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key).unwrap()
 }
 
-fn now_s() -> i64 {
+pub(crate) fn now_s() -> i64 {
     service_kit::now().0 / 1_000
 }
 

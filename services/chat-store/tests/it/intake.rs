@@ -14,7 +14,8 @@ use async_nats::{
     jetstream::{self, Context},
 };
 use chat_domain::{
-    AppId, ChatError, Direction, MessageKind, PageRequest, Role, SubjectId, Timestamp, UserId,
+    AppId, ChatError, Direction, MessageKind, PageRequest, Revoked, Role, SubjectId, Timestamp,
+    UserId,
 };
 use chat_proto::{
     subject::{self, IN_DEAD, IN_DEAD_STREAM, IN_STREAM, STORE_QUEUE},
@@ -182,6 +183,40 @@ fn booking(pair: &Pair) -> Value {
 
 fn message(pair: &Pair, text: &str) -> Value {
     json!({ "bookingId": pair.booking.as_str(), "content": text })
+}
+
+#[tokio::test]
+async fn other_services_revoke_tokens() {
+    let desk = Desk::new().await;
+    let _reading = desk.read().await;
+    let user = Uuid::new_v4().to_string();
+
+    let token = v1::InRevocation {
+        token_id: Some("t".to_owned()),
+        ..v1::InRevocation::default()
+    };
+    desk.write("revocation", &[], token.encode_to_vec()).await;
+    desk.drained().await;
+    let ends = "2099-01-01T00:00:00Z";
+    desk.json("revocation", &json!({"userId": user, "expiresAt": ends}))
+        .await;
+    for bad in [
+        json!({}),
+        json!({"userId": user, "tokenId": "t"}),
+        json!({"userId": "no-uuid"}),
+        json!({"tokenId": "t", "expiresAt": "soon"}),
+    ] {
+        desk.json("revocation", &bad).await;
+    }
+    desk.drained().await;
+
+    let page = desk.store.revocations(0).await.unwrap();
+    let revoked = page.revocations.iter().map(|(_, it)| &it.revoked);
+    assert!(matches!(
+        revoked.collect::<Vec<_>>()[..],
+        [Revoked::Token(_), Revoked::User { .. }]
+    ));
+    assert_eq!(desk.count(IN_DEAD_STREAM).await, 4);
 }
 
 #[tokio::test]

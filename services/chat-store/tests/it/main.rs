@@ -40,6 +40,7 @@ mod presence_wired;
 mod receipts;
 mod resume;
 mod retention;
+mod revocations;
 mod rpc;
 mod schema;
 mod world;

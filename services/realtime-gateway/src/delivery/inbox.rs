@@ -17,6 +17,7 @@ use crate::{
     ports::Inbox,
     presence::PresenceFeed,
     registry::UserKey,
+    revocations::RevocationFeed,
     session::ChatSocket,
     transport::{Class, Reason},
     wire,
@@ -32,6 +33,7 @@ pub struct DeliveryInbox {
     pub delivery: Arc<Delivery>,
     pub calls: Arc<Calls>,
     pub presence: Arc<PresenceFeed>,
+    pub revocations: Arc<RevocationFeed>,
 }
 
 impl Inbox for DeliveryInbox {
@@ -45,6 +47,11 @@ impl Inbox for DeliveryInbox {
     fn resumed(&self) {
         self.delivery.resumed.notify_one();
         self.calls.resumed();
+        self.revocations.told();
+    }
+
+    fn revoked(&self) {
+        self.revocations.told();
     }
 }
 

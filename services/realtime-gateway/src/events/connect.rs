@@ -19,6 +19,7 @@ use crate::{
     metrics::Metric,
     random,
     registry::{Enrolment, Positions, Registry, UserKey},
+    revocations::end_if_revoked,
     session::{
         self, ChatSocket, Entrance, MAX_LISTED, Places, Recovery, Refusal, Room, Session,
         authenticate,
@@ -216,6 +217,8 @@ impl Chat {
         }
         self.parts.delivery.arrived(socket);
         self.parts.calls.arrive(socket);
+        // It may have been revoked since it was looked at.
+        end_if_revoked(self.parts.verifier.revocations(), socket);
     }
 
     /// Forgets a socket that is gone.

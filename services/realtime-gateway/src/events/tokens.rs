@@ -6,7 +6,7 @@ use chat_domain::ChatError;
 use dialects::{Fact, Failure};
 
 use super::{Chat, Request, answer, count, fail};
-use crate::{session::Expired, wire};
+use crate::{revocations::end_if_revoked, session::Expired, wire};
 
 /// How often the ends of tokens are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -28,8 +28,10 @@ impl Chat {
         };
         if principal.app.id != session.app().id || principal.user.id != session.user().id {
             fail(request, &ChatError::Forbidden("token of another user"));
-        } else if self.expiry.extend(&request.socket, principal.expires_at) {
+        } else if self.expiry.extend(&request.socket, &principal) {
             answer(request, &Fact::TokenRefreshed(principal.expires_at));
+            // It may have been revoked since it was looked at.
+            end_if_revoked(self.parts.verifier.revocations(), &request.socket);
         } else {
             fail(
                 request,

@@ -45,6 +45,9 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// The pause before the first and the longest before a further attempt.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(4));
 
+/// The subscription to what is said to all gateways; those of users count from 1.
+const CONTROL: u64 = 0;
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -186,6 +189,8 @@ impl InterestConnection {
     fn resubscribe(&self) {
         let mut state = self.state.lock();
         let mut outgoing = Outgoing::default();
+        let control = format!("SUB {} {CONTROL}\r\n", subject::REVOKED);
+        outgoing.bytes.extend_from_slice(control.as_bytes());
         for (sid, user) in &state.users {
             push_subscribe(&mut outgoing.bytes, *sid, user);
         }
@@ -201,6 +206,7 @@ impl InterestConnection {
     ) -> Result<std::convert::Infallible, InterestError> {
         loop {
             match incoming.next().await? {
+                Operation::Message { sid: CONTROL, .. } => inbox.revoked(),
                 Operation::Message { sid, payload } => {
                     let user = self.state.lock().users.get(&sid).cloned();
                     // Messages for a subscription just given up are still on their way.

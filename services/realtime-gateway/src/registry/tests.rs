@@ -88,6 +88,7 @@ impl Fixture {
             },
             expires_at: Timestamp(0),
             token_id: None,
+            marks: service_kit::auth::Marks::NONE,
         };
         let entrance = Entrance {
             enrolment: self.registry.enrol(user.clone()),

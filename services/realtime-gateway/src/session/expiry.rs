@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chat_domain::Timestamp;
 use parking_lot::Mutex;
+use service_kit::auth::Principal;
 
 use super::{ChatSocket, GRACE_MS, Session, State};
 
@@ -45,11 +46,12 @@ impl Session {
     }
 
     /// Extends the session. Returns false, and changes nothing, when it lasts as long already.
-    fn extend(&self, expires_at: Timestamp) -> bool {
+    fn extend(&self, principal: &Principal) -> bool {
         let mut state = self.state.lock();
-        let extends = state.expires_at < expires_at;
+        let extends = state.expires_at < principal.expires_at;
         if extends {
-            state.expires_at = expires_at;
+            state.expires_at = principal.expires_at;
+            state.marks = principal.marks;
             state.told = false;
         }
         extends
@@ -74,11 +76,11 @@ impl ExpiryQueue {
         let _removed = self.0.lock().remove(&key);
     }
 
-    /// Extends a socket's session. Returns false, and changes nothing, when it lasts as long
-    /// already.
-    pub fn extend(&self, socket: &ChatSocket, expires_at: Timestamp) -> bool {
+    /// Extends a socket's session by a newer token. Returns false, and changes nothing, when it lasts
+    /// as long already.
+    pub fn extend(&self, socket: &ChatSocket, principal: &Principal) -> bool {
         let before = (socket.session().due(), socket.number());
-        let extends = socket.session().extend(expires_at);
+        let extends = socket.session().extend(principal);
         if extends {
             self.0.lock().remove(&before);
             self.add(socket);

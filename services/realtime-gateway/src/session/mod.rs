@@ -16,7 +16,10 @@ use bytes::Bytes;
 use chat_domain::{ChatError, ConversationId, Dialect, Timestamp, User};
 use dialects::Terms;
 use parking_lot::Mutex;
-use service_kit::{apps::App, auth::Principal};
+use service_kit::{
+    apps::App,
+    auth::{Marks, Principal},
+};
 use socketio_protocol::Frame;
 
 pub use authenticate::{Refusal, authenticate};
@@ -54,6 +57,8 @@ pub struct Session {
 struct State {
     buckets: Buckets,
     expires_at: Timestamp,
+    /// Those of the token that counts.
+    marks: Marks,
     /// The client knows that its token expired.
     told: bool,
     /// There until the socket is attached.
@@ -87,6 +92,7 @@ impl Session {
             state: Mutex::new(State {
                 buckets: Buckets::default(),
                 expires_at: principal.expires_at,
+                marks: principal.marks,
                 told: false,
                 entrance: Some(Box::new(entrance)),
             }),
@@ -150,6 +156,12 @@ impl Session {
     #[must_use]
     pub fn device(&self) -> &Mutex<Device> {
         &self.device
+    }
+
+    /// Returns what the socket's token is revoked by.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        self.state.lock().marks
     }
 
     /// Hands over what the socket brought along, once.
@@ -262,6 +274,6 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Session>() <= 320, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 352, "{}", size_of::<Session>());
     }
 }

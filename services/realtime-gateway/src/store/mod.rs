@@ -12,8 +12,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chat_domain::{
-    AppId, ChatError, Conversation, ConversationId, ErrorKind, Message, MessageId, Receipt, Seq,
-    Timestamp, User,
+    AppId, ChatError, Conversation, ConversationId, ErrorKind, Message, MessageId, Receipt,
+    RevocationPage, Seq, Timestamp, User,
 };
 use chat_proto::{
     WireError, WireId as _,
@@ -130,6 +130,19 @@ impl Store {
             .call(Rpc::OpenSession, user.id.as_str(), &request, ATTEMPT)
             .await?;
         opened(&reply)
+    }
+
+    /// Returns what was revoked after a number. Asks once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn revocations(&self, after: u64) -> Result<RevocationPage, ChatError> {
+        let request = v1::ListRevocationsRequest { after };
+        let reply: v1::ListRevocationsReply = self
+            .call(Rpc::ListRevocations, "", &request, ATTEMPT)
+            .await?;
+        Ok(reply.try_into()?)
     }
 
     /// Returns a conversation to one of its participants.

@@ -15,6 +15,7 @@ mod dialects;
 mod notify;
 mod peers_nats;
 mod presence;
+mod revocation;
 mod transport;
 mod transport_affinity;
 mod transport_polling;

@@ -13,7 +13,8 @@ use std::{
 use bytes::Bytes;
 use chat_domain::{
     AppId, ChatError, ClientKey, Content, Conversation, ConversationId, Message, MessageId,
-    MessageKind, Participant, Role, Seq, Subject, SubjectId, Timestamp, User, UserId,
+    MessageKind, Participant, Revocation, RevocationPage, Role, Seq, Subject, SubjectId, Timestamp,
+    User, UserId,
 };
 use chat_proto::{
     WireId as _,
@@ -46,6 +47,7 @@ pub(crate) struct FakeStore {
     /// Appends are stored, but so many answers are lost.
     pub(crate) lost_answers: AtomicI64,
     pub(crate) epoch: AtomicU64,
+    revocations: Mutex<Vec<(u64, Revocation)>>,
     /// How often each request came.
     requests: Mutex<HashMap<Rpc, usize>>,
 }
@@ -68,6 +70,7 @@ impl FakeStore {
             is_down: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             epoch: AtomicU64::new(1),
+            revocations: Mutex::default(),
             requests: Mutex::default(),
         })
     }
@@ -117,6 +120,34 @@ impl FakeStore {
         let message = self.insert(id, sender, role, &key, text.to_owned(), false);
         self.publish_message(id, &message, Bytes::new()).await;
         message.seq
+    }
+
+    /// Revokes tokens; gateways hear of it if `told`.
+    pub(crate) async fn revoke(&self, revocation: Revocation, told: bool) {
+        {
+            let mut all = self.revocations.lock();
+            let number = all.len() as u64 + 1;
+            all.push((number, revocation));
+        }
+        if told {
+            self.nats
+                .publish(subject::REVOKED, Bytes::new())
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Tells of two at a time.
+    fn list_revocations(&self, payload: Bytes) -> Bytes {
+        let request = v1::ListRevocationsRequest::decode(payload).unwrap();
+        let all = self.revocations.lock();
+        let new = all.iter().filter(|(number, _)| request.after < *number);
+        let page = RevocationPage {
+            epoch: self.epoch.load(Ordering::SeqCst),
+            revocations: new.take(2).cloned().collect(),
+            more: request.after + 2 < all.len() as u64,
+        };
+        encode(&v1::ListRevocationsReply::from(&page))
     }
 
     pub(crate) fn last_seq(&self, id: ConversationId) -> Seq {
@@ -247,6 +278,7 @@ impl FakeStore {
     async fn answer(&self, rpc: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         Ok(match rpc {
+            Rpc::ListRevocations => self.list_revocations(payload),
             Rpc::OpenSession => {
                 let request = v1::OpenSessionRequest::decode(payload).unwrap();
                 let user = User::try_from(request.user.unwrap()).unwrap();

@@ -217,7 +217,8 @@ impl FakeStore {
             | Rpc::Sync
             | Rpc::Receive
             | Rpc::Read
-            | Rpc::SetStatus => return Err(ChatError::Malformed("not about calls")),
+            | Rpc::SetStatus
+            | Rpc::ListRevocations => return Err(ChatError::Malformed("not about calls")),
         })
     }
 
