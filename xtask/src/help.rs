@@ -49,6 +49,11 @@ TEST
                 other flags go to the load generator, see `cargo run -p loadtest -- bench --help`.
 
 CHECK
+  audit verify [FLAGS..]
+                Looks for rows of the log of accesses that were edited, deleted, swapped or put there,
+                in the database that DATABASE_URL names.
+    --known HEADS     Heads that were logged earlier, separated by commas: finds also a log that was
+                      written anew.
   ci            Everything that must hold before a change is taken: format, layers, query data,
                 lints, tests, faults. .ci/run calls it.
   layers        Who may know whom, from manifests and sources.

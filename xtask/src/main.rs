@@ -10,6 +10,7 @@
 
 mod apps;
 mod apt;
+mod audit;
 mod bench;
 mod chaos;
 mod chromium;
@@ -76,6 +77,7 @@ fn run() -> Result<bool> {
     process::watch_signals()?;
     let places = Places::find()?;
     match command.as_str() {
+        "audit" => return audit::command(args, &places),
         "bench" => bench::command(args, &places)?,
         "chaos" => return chaos::command(args, &places),
         "ci" => return ci::command(args, &places),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::ports_audit::Head;
 use clap::{Args, Parser, Subcommand};
 use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs};
 
@@ -21,6 +22,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Bring the database's schema up to date, and end.
     Migrate(MigrateConfig),
+    /// Look for changes in the log of accesses, and end: with 1 if there are any.
+    VerifyAudit(VerifyConfig),
 }
 
 impl Cli {
@@ -31,7 +34,16 @@ impl Cli {
         let names_one = args.get(1).is_some_and(|first| {
             matches!(
                 first.to_str(),
-                Some("serve" | "migrate" | "help" | "-h" | "--help" | "-V" | "--version")
+                Some(
+                    "serve"
+                        | "migrate"
+                        | "verify-audit"
+                        | "help"
+                        | "-h"
+                        | "--help"
+                        | "-V"
+                        | "--version"
+                )
             )
         });
         if !names_one {
@@ -51,6 +63,19 @@ pub struct MigrateConfig {
     /// What is logged.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+}
+
+/// The settings of `chat-store verify-audit`.
+#[derive(Debug, Args)]
+pub struct VerifyConfig {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    /// Heads of chains that were kept elsewhere, separated by commas: `app:place:hash`, as stores log
+    /// them and certificates have them. Without, a chain that was written anew as a whole is not found.
+    #[arg(long, value_delimiter = ',')]
+    pub known: Vec<Head>,
 }
 
 /// The settings of `chat-store serve`.

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod nats;
 pub mod pg;
 pub mod ports;
+pub mod ports_audit;
 pub mod ports_calls;
 pub mod ports_directory;
 pub mod ports_in;

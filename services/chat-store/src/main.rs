@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use chat_store::{
-    config::{Cli, Command, MigrateConfig},
+    config::{Cli, Command, MigrateConfig, VerifyConfig},
     wiring,
 };
 
@@ -17,21 +17,44 @@ fn main() -> ExitCode {
             })
         }
         Command::Migrate(config) => migrate(&config),
+        Command::VerifyAudit(config) => verify_audit(&config),
     }
 }
 
 fn migrate(config: &MigrateConfig) -> ExitCode {
-    let outcome = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(wiring::migrate(config)));
-    match outcome {
+    match block_on(wiring::migrate(config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nobody is left to tell when standard error is gone.
-            drop(writeln!(std::io::stderr(), "chat-store migrate: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed("migrate", &error),
     }
+}
+
+fn verify_audit(config: &VerifyConfig) -> ExitCode {
+    let chains = match block_on(wiring::verify_audit(config)) {
+        Ok(chains) => chains,
+        Err(error) => return failed("verify-audit", &error),
+    };
+    for chain in &chains {
+        drop(write!(std::io::stdout(), "{chain}"));
+    }
+    if chains.iter().all(|chain| chain.findings.is_empty()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+fn failed(command: &str, error: &anyhow::Error) -> ExitCode {
+    // Nobody is left to tell when standard error is gone.
+    drop(writeln!(
+        std::io::stderr(),
+        "chat-store {command}: {error:#}"
+    ));
+    ExitCode::FAILURE
 }

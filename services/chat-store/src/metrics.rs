@@ -27,10 +27,12 @@ pub enum Metric {
     InTaken,
     InDelayed,
     InDead,
+    AuditRecords,
+    AuditLost,
 }
 
 impl Metric {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::AppendSeconds,
         Self::AppendBatchSize,
         Self::AppendsRefused,
@@ -52,6 +54,8 @@ impl Metric {
         Self::InTaken,
         Self::InDelayed,
         Self::InDead,
+        Self::AuditRecords,
+        Self::AuditLost,
     ];
 
     /// Returns the name in Prometheus.
@@ -79,6 +83,8 @@ impl Metric {
             Self::InTaken => "chat_store_in_taken_total",
             Self::InDelayed => "chat_store_in_delayed_total",
             Self::InDead => "chat_store_in_dead_total",
+            Self::AuditRecords => "chat_store_audit_records_total",
+            Self::AuditLost => "chat_store_audit_lost_total",
         }
     }
 
@@ -105,6 +111,8 @@ impl Metric {
             Self::InTaken => "Things of other services that were taken",
             Self::InDelayed => "Tries to take a thing of another service that come again later",
             Self::InDead => "Things of other services that went to the dead letters",
+            Self::AuditRecords => "Accesses that were logged",
+            Self::AuditLost => "Refusals that could not be logged; accesses are refused instead",
         }
     }
 
@@ -136,7 +144,9 @@ impl Metric {
                 | Self::OutLate
                 | Self::InTaken
                 | Self::InDelayed
-                | Self::InDead => metrics::describe_counter!(name, help),
+                | Self::InDead
+                | Self::AuditRecords
+                | Self::AuditLost => metrics::describe_counter!(name, help),
             }
         }
     }

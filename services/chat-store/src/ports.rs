@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 pub use crate::{
+    ports_audit::AuditLog,
     ports_directory::{Acquaintance, Directory, Relation},
     ports_overview::{Depth, Overview, Overviews, Shredder, Wanted},
     ports_revocations::RevocationLog,
@@ -186,7 +187,7 @@ pub struct Marked {
 }
 
 /// Everything durable but the journal.
-pub trait Store: Directory + Overviews + RevocationLog {
+pub trait Store: Directory + Overviews + AuditLog + RevocationLog {
     /// Returns the conversation of this subject and these participants, made unless it was there.
     fn open_conversation<'a>(&'a self, new: &'a NewConversation) -> Answer<'a, Conversation>;
 

@@ -9,7 +9,10 @@ use chat_domain::{
 use service_kit::now;
 
 use super::{App, Caller, open_conversation::unknown_either, window};
-use crate::ports::{Entry, Key, Origin, Outcome};
+use crate::{
+    ports::{Entry, Key, Origin, Outcome},
+    ports_audit::Action,
+};
 
 /// Where a message goes.
 #[derive(Debug, Clone)]
@@ -72,6 +75,23 @@ impl App {
         items: Vec<NewMessage>,
         origin: Origin,
     ) -> Result<Appended, ChatError> {
+        let place = match &target {
+            Target::Conversation(id) => Some(*id),
+            Target::Either(text) => ConversationId::parse(text).ok(),
+            Target::Booking(_) | Target::Peer(_) => None,
+        };
+        let appended = self.append_anywhere(caller, target, items, origin).await;
+        self.noting(caller.into(), Action::Send, place, appended)
+            .await
+    }
+
+    async fn append_anywhere(
+        &self,
+        caller: &Caller,
+        target: Target,
+        items: Vec<NewMessage>,
+        origin: Origin,
+    ) -> Result<Appended, ChatError> {
         match items.len() {
             0 => return Err(ChatError::Malformed("no message")),
             1..=Self::MAX_APPEND => {}
@@ -98,7 +118,7 @@ impl App {
             Target::Peer(peer) => self.open_pair(caller, &peer).await,
             Target::Booking(booking) => self.open_booking(caller, &booking).await,
             Target::Conversation(id) => {
-                let conversation = self.conversation(caller, id).await?;
+                let conversation = self.own_conversation(caller.into(), id).await?;
                 match (&conversation.subject, conversation.peer_of(&caller.user.id)) {
                     (Subject::Booking(booking), _) => self.open_booking(caller, booking).await,
                     (Subject::Pair, Some(peer)) => self.open_pair(caller, &peer.user).await,

@@ -3,7 +3,10 @@
 use chat_domain::{Booking, Business, ChatError, MessageId, Receipt, SubjectId, Timestamp, UserId};
 
 use super::{App, Caller, Member};
-use crate::ports::{Origin, Overview, Wanted};
+use crate::{
+    ports::{Origin, Overview, Wanted},
+    ports_audit::Action,
+};
 
 impl App {
     /// Returns the caller's conversations that have messages, those that changed last first; with
@@ -13,6 +16,22 @@ impl App {
     ///
     /// Returns [`ChatError::Unavailable`] while the database is.
     pub async fn overviews(
+        &self,
+        caller: &Caller,
+        business: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<Overview>, ChatError> {
+        let found = self.listed(caller, business, limit).await?;
+        let shown = found
+            .iter()
+            .filter(|one| one.last.is_some())
+            .map(|one| (one.conversation.id, one.last.as_slice()));
+        self.showing(caller.into(), Action::List, shown).await?;
+        Ok(found)
+    }
+
+    /// Returns them as [`Self::overviews`] does, for those who log what they show of it.
+    pub(super) async fn listed(
         &self,
         caller: &Caller,
         business: Option<&UserId>,
@@ -43,9 +62,10 @@ impl App {
         limit: u32,
     ) -> Result<Vec<Overview>, ChatError> {
         let found = self.store.find_business(&caller.app.id, business).await?;
-        if found.ok_or(ChatError::BusinessNotFound)?.owner != caller.user.id {
-            return Err(ChatError::NotOfBooking);
-        }
+        let found = found.ok_or(ChatError::BusinessNotFound)?;
+        let own = (found.owner == caller.user.id).then_some(());
+        let own = own.ok_or(ChatError::NotOfBooking);
+        self.noting(caller.into(), Action::List, None, own).await?;
         self.overviews(caller, Some(business), limit).await
     }
 

@@ -6,7 +6,10 @@ use chat_domain::{
 };
 
 use super::{App, Caller, Member};
-use crate::ports::{Origin, Slice};
+use crate::{
+    ports::{Origin, Slice},
+    ports_audit::Action,
+};
 
 /// What a user missed in one conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,8 @@ impl App {
             .store
             .list_messages(conversation.id, slice, page.limit, since)
             .await?;
+        let shown = [(conversation.id, &messages[..])];
+        self.showing(caller.into(), Action::Read, shown).await?;
         self.deliver(caller, &conversation, &mut messages).await?;
         Ok((conversation, messages))
     }
@@ -70,7 +75,11 @@ impl App {
         peer: &UserId,
         page: PageRequest,
     ) -> Result<Option<(Conversation, Vec<Message>)>, ChatError> {
-        match self.pair_for_reading(caller, peer).await? {
+        let found = self.pair_for_reading(caller, peer).await;
+        match self
+            .noting(caller.into(), Action::Read, None, found)
+            .await?
+        {
             Some(conversation) => self.page(caller, conversation.id, page).await.map(Some),
             None => Ok(None),
         }
@@ -88,7 +97,11 @@ impl App {
         booking: &SubjectId,
         page: PageRequest,
     ) -> Result<Option<(Conversation, Vec<Message>)>, ChatError> {
-        match self.booking_for_reading(caller, booking).await? {
+        let found = self.booking_for_reading(caller, booking).await;
+        match self
+            .noting(caller.into(), Action::Read, None, found)
+            .await?
+        {
             Some(conversation) => self.page(caller, conversation.id, page).await.map(Some),
             None => Ok(None),
         }
@@ -167,6 +180,11 @@ impl App {
                 more,
             });
         }
+        let shown = synced
+            .iter()
+            .filter(|synced| !synced.messages.is_empty())
+            .map(|synced| (synced.conversation.id, &synced.messages[..]));
+        self.showing(member, Action::Sync, shown).await?;
         Ok(synced)
     }
 

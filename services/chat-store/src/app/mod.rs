@@ -3,6 +3,7 @@
 //! What is deliberately absent: SQL, NATS and HTTP. The use cases see [`crate::ports`] alone.
 
 mod append_message;
+mod audit;
 mod batcher;
 mod caller;
 pub mod calls;
@@ -25,6 +26,7 @@ mod revoke_tokens;
 mod search;
 mod sweep_outbox;
 mod tell_services;
+mod verify_audit;
 mod window;
 
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub use resume_session::{Resumed, Stood};
 pub use search::Found;
 pub use sweep_outbox::sweep_outbox;
 pub use tell_services::ServiceTeller;
+pub use verify_audit::{Chain, Finding, verify_audit};
 
 use self::presence::Roster;
 use crate::ports::{Events, Journal, Store};
@@ -57,6 +60,7 @@ pub struct App {
     batcher: batcher::Batcher,
     deliverer: deliver_messages::Deliverer,
     people: people::People,
+    auditor: audit::Auditor,
     calls: Calls,
     roster: Roster,
     apps: Arc<Apps>,
@@ -87,12 +91,14 @@ impl App {
         });
         let batcher = batcher::Batcher::start(journal, Arc::clone(&events), limits);
         let deliverer = deliver_messages::Deliverer::start(Arc::clone(&store), Arc::clone(&events));
+        let auditor = audit::Auditor::start(Arc::clone(&store));
         Self {
             store,
             events,
             batcher,
             deliverer,
             people,
+            auditor,
             calls,
             roster,
             apps,

@@ -10,7 +10,10 @@ use service_kit::{apps::App as AppConfig, now};
 use uuid::Uuid;
 
 use super::{App, Caller, Member, window};
-use crate::ports::{Head, NewConversation};
+use crate::{
+    ports::{Head, NewConversation},
+    ports_audit::Action,
+};
 
 impl App {
     /// Returns the conversation of a booking and its two people, made unless it was there.
@@ -21,6 +24,19 @@ impl App {
     /// neither of the two; [`ChatError::Forbidden`] when the booking is of other people; and the
     /// window's errors when the app has one.
     pub async fn open_conversation(
+        &self,
+        caller: &Caller,
+        professional: UserId,
+        client: UserId,
+        booking: SubjectId,
+    ) -> Result<Conversation, ChatError> {
+        let opened = self
+            .open_subject(caller, professional, client, booking)
+            .await;
+        self.noting(caller.into(), Action::Open, None, opened).await
+    }
+
+    async fn open_subject(
         &self,
         caller: &Caller,
         professional: UserId,
@@ -51,6 +67,16 @@ impl App {
         id: ConversationId,
     ) -> Result<Conversation, ChatError> {
         let member = caller.into();
+        let found = self.own_conversation(member, id).await;
+        self.noting(member, Action::Enter, Some(id), found).await
+    }
+
+    /// Returns it as [`Self::conversation`] does, for those who log a refusal themselves.
+    pub(super) async fn own_conversation(
+        &self,
+        member: Member<'_>,
+        id: ConversationId,
+    ) -> Result<Conversation, ChatError> {
         let conversation = self.existing(member.app, id).await?;
         if conversation.participant(member.user).is_none() {
             return Err(ChatError::NotParticipant);

@@ -6,8 +6,11 @@ use std::collections::HashMap;
 
 use chat_domain::{AppId, ChatError, ConversationId, Receipt, Seq, Timestamp, User};
 
-use super::{App, open_session::Opened};
-use crate::ports::{Head, Marked, OwnHead};
+use super::{App, Member, open_session::Opened};
+use crate::{
+    ports::{Head, Marked, OwnHead},
+    ports_audit::Action,
+};
 
 /// Most conversations that a client may name.
 const MAX_NAMED: usize = 500;
@@ -62,6 +65,15 @@ impl App {
         user: &User,
         stood: &Stood,
     ) -> Result<Resumed, ChatError> {
+        let resumed = self.resumed(app, user, stood).await;
+        let member = Member {
+            app,
+            user: &user.id,
+        };
+        self.noting(member, Action::Resume, None, resumed).await
+    }
+
+    async fn resumed(&self, app: &AppId, user: &User, stood: &Stood) -> Result<Resumed, ChatError> {
         if MAX_NAMED < stood.named.len() {
             return Err(ChatError::TooLarge("the list of conversations"));
         }

@@ -6,7 +6,10 @@ use chat_domain::{ChatError, Conversation, Message, Role, User};
 use tokio::time::timeout;
 
 use super::{App, Caller, Member};
-use crate::ports::{Depth, Overview};
+use crate::{
+    ports::{Depth, Overview},
+    ports_audit::Action,
+};
 
 /// How far a search of messages looks: docs/adr/0009-search-reads-what-is-recent.md.
 const DEPTH: Depth = Depth {
@@ -47,6 +50,21 @@ impl App {
         caller: &Caller,
         text: &str,
     ) -> Result<Vec<Message>, ChatError> {
+        let found = self.matching(caller, text).await?;
+        let mut shown: Vec<_> = found.iter().map(|message| message.conversation).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let shown = shown.into_iter().map(|id| {
+            let here = found
+                .iter()
+                .filter(move |message| message.conversation == id);
+            (id, here)
+        });
+        self.showing(caller.into(), Action::Search, shown).await?;
+        Ok(found)
+    }
+
+    async fn matching(&self, caller: &Caller, text: &str) -> Result<Vec<Message>, ChatError> {
         if Self::MAX_SEARCH < text.len() || text.contains('\0') {
             return Err(ChatError::TooLarge("the text to look for"));
         }
@@ -72,8 +90,8 @@ impl App {
         caller: &Caller,
         text: &str,
     ) -> Result<Vec<Found>, ChatError> {
-        let mut messages = self.search_messages(caller, text).await?;
-        let overviews = self.overviews(caller, None, MAX_CONVERSATIONS).await?;
+        let mut messages = self.matching(caller, text).await?;
+        let overviews = self.listed(caller, None, MAX_CONVERSATIONS).await?;
         let wanted = text.to_lowercase();
         let found = overviews.into_iter().filter_map(|overview| {
             let id = overview.conversation.id;
@@ -85,7 +103,13 @@ impl App {
                 messages: here,
             })
         });
-        Ok(found.collect())
+        let found: Vec<Found> = found.collect();
+        let shown = found.iter().map(|found| {
+            let last = found.overview.last.iter();
+            (found.overview.conversation.id, last.chain(&found.messages))
+        });
+        self.showing(caller.into(), Action::Search, shown).await?;
+        Ok(found)
     }
 
     /// Returns users of the caller's app whose e-mail or name holds `text`.

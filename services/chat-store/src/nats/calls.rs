@@ -104,6 +104,9 @@ pub(super) async fn back(
         .map(id::<DeviceId>)
         .transpose()?;
     let device = id(&request.device)?;
+    if !request.again {
+        app.signed_in(member, device).await?;
+    }
     // First: missed calls are told in one answer alone, so nothing may fail after them.
     app.roster().come(member, device, request.again).await?;
     let arrival = app.calls().back(member, device, replaces).await?;

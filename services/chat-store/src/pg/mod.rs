@@ -4,6 +4,7 @@
 //! their first keyword, so that the server's logs read like the code. No statement here opens a
 //! transaction: each is one, and what needs several commands is a function in `migrations/`.
 
+mod audit;
 mod calls;
 mod contacts;
 mod conversations;

@@ -11,13 +11,17 @@ use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, n
 
 use crate::{
     app::{
-        App, BatchLimits, IceServers, Intake, Relay, ServiceTeller, calls::Calls, presence::Roster,
+        self, App, BatchLimits, Chain, IceServers, Intake, Relay, ServiceTeller, calls::Calls,
+        presence::Roster,
     },
-    config::{AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs},
+    config::{
+        AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs, VerifyConfig,
+    },
     http,
     metrics::Metric,
     nats::{InLimits, InReader, Notifier, OutLimits, OutPublisher, Publisher, Server},
     pg::Pg,
+    ports_audit::AuditLog as _,
     redis::RedisState,
 };
 
@@ -113,6 +117,8 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
+    let heads = upkeep::keep_logging_heads(pg.clone(), soft.clone());
+    lifecycle.spawn("audit heads", heads);
     let max_age = config.out.limits().max_age;
     let telling = upkeep::keep_telling(pg.clone(), teller, max_age, soft.clone());
     lifecycle.spawn("teller", telling);
@@ -145,6 +151,28 @@ pub async fn migrate(config: &MigrateConfig) -> anyhow::Result<()> {
     pg.migrate().await.context("cannot migrate the schema")?;
     pg.create_partitions().await?;
     Ok(())
+}
+
+/// Looks for changes in the logs of accesses of all apps, also those that only `known` heads name.
+///
+/// # Errors
+///
+/// Returns why the database could not be reached or read.
+pub async fn verify_audit(config: &VerifyConfig) -> anyhow::Result<Vec<Chain>> {
+    let pg = Pg::connect(config.database.database_url.expose(), 1)
+        .await
+        .context("cannot reach the database; see DATABASE_URL")?;
+    let mut apps = pg.list_chains().await?;
+    apps.extend(config.known.iter().map(|head| head.app.clone()));
+    apps.sort_unstable();
+    apps.dedup();
+    let mut chains = Vec::with_capacity(apps.len());
+    for app in apps {
+        let heads = config.known.iter().filter(|head| head.app == app);
+        let known: Vec<_> = heads.map(|head| head.link).collect();
+        chains.push(app::verify_audit(&pg, &app, &known).await?);
+    }
+    Ok(chains)
 }
 
 /// Why there is no database to work with.

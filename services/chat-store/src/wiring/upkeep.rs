@@ -14,6 +14,7 @@ use crate::{
     metrics::Metric,
     pg::Pg,
     ports::{Events, Outbox as _},
+    ports_audit::{AuditLog as _, Head},
     ports_out::OutQueue as _,
     ports_revocations::RevocationLog as _,
 };
@@ -23,6 +24,9 @@ const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
 /// How often messages that have expired are deleted; they were hidden at once.
 const EXPIRE_EVERY: Duration = Duration::from_hours(1);
+
+/// How often the ends of the log of accesses are logged.
+const HEADS_EVERY: Duration = Duration::from_mins(1);
 
 /// How often overdue batches are looked for. With the second that their writer has, a batch is told
 /// again at most two seconds after its commit.
@@ -95,6 +99,25 @@ pub(super) async fn keep_forgetting(pg: Pg, known: Arc<Revocations>, soft: Cance
                 &error,
                 "old revocations not deleted; tried again in an hour",
             );
+        }
+    }
+}
+
+/// Logs where the chains of the log of accesses end, until `soft`: whoever keeps what is logged can tell
+/// later whether a chain was written anew.
+pub(super) async fn keep_logging_heads(pg: Pg, soft: CancellationToken) {
+    let mut ticks = Ticks::new(HEADS_EVERY, soft);
+    let mut logged = Vec::new();
+    while ticks.next().await {
+        match pg.list_ends().await {
+            Ok(ends) => {
+                for end in ends.iter().filter(|end| !logged.contains(*end)) {
+                    let (app, link) = end.clone();
+                    tracing::info!(head = %Head { app, link }, "audit head");
+                }
+                logged = ends;
+            }
+            Err(error) => warn(&error, "audit heads not logged; tried again in a minute"),
         }
     }
 }

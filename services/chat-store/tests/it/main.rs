@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod append;
+mod audit;
 mod calls_log;
 mod calls_lost;
 mod calls_phones;
