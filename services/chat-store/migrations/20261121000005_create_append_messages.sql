@@ -3,6 +3,9 @@
 -- Locks and work are apart, on purpose. Under READ COMMITTED each command of a VOLATILE function sees what was
 -- committed before that command began. The first ones take the locks; the last, begun after they were
 -- granted, therefore sees every key that was stored while waiting. In one command it would not.
+--
+-- A plan that mentions `messages` prepares each of its partitions, which with a year of them takes longer than
+-- all the rest. So what was stored before is read on its own, when there is any; to write opens one partition.
 
 CREATE FUNCTION append_messages(
     p_apps          text[],
@@ -43,8 +46,10 @@ SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    v_now   timestamptz;
-    v_epoch bigint;
+    v_now    timestamptz;
+    v_epoch  bigint;
+    v_keys   message_keys[];
+    v_stored messages[];
 BEGIN
     -- In id order, so that batches never wait for each other in a circle.
     PERFORM 1 FROM conversations c
@@ -61,6 +66,16 @@ BEGIN
 
     v_now := date_trunc('milliseconds', clock_timestamp());
     v_epoch := chat_epoch();
+
+    SELECT array_agg(k) INTO v_keys
+    FROM unnest(p_conversations, p_senders, p_keys) AS t(conversation, sender, key)
+    JOIN message_keys k
+      ON k.conversation_id = t.conversation AND k.sender_id = t.sender AND k.key = t.key;
+    IF v_keys IS NOT NULL THEN
+        SELECT array_agg(m) INTO v_stored
+        FROM unnest(v_keys) k
+        JOIN messages m ON m.conversation_id = k.conversation_id AND m.created_at = k.created_at;
+    END IF;
 
     RETURN QUERY
     WITH input AS MATERIALIZED (
@@ -80,9 +95,9 @@ BEGIN
                (m.kind, m.content, m.file_url, m.file_name)
                    IS NOT DISTINCT FROM (i.kind, i.content, i.file_url, i.file_name) AS same
         FROM input i
-        JOIN message_keys k
+        JOIN unnest(v_keys) k
           ON k.conversation_id = i.conversation AND k.sender_id = i.sender AND k.key = i.key
-        JOIN messages m
+        JOIN unnest(v_stored) m
           ON m.conversation_id = k.conversation_id AND m.created_at = k.created_at
         WHERE i.allowed
     ),

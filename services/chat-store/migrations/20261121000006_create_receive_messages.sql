@@ -64,36 +64,55 @@ CREATE FUNCTION deliver_messages(
     OUT marked_at   timestamptz,
     OUT epoch       bigint
 )
--- A loop over the messages opens their partitions alone; any other join reads all of them.
+-- A loop over the messages asks the index for each.
 LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
+DECLARE
+    v_partition regclass;
+    v_marked    uuid[];
 BEGIN
     -- That a message arrived may be forgotten in a crash. There is one such mark for nearly every
     -- message: waiting for the disk with each would cost as much as sending.
     PERFORM set_config('synchronous_commit', 'off', true);
+    message_ids := '{}';
     marked_at := date_trunc('milliseconds', clock_timestamp());
     epoch := chat_epoch();
 
-    WITH free AS MATERIALIZED (
-        SELECT m.conversation_id, m.created_at
-        FROM unnest(p_conversations, p_users, p_ids, p_times) AS t(conversation, reader, id, at)
-        JOIN messages m ON m.conversation_id = t.conversation AND m.created_at = t.at
-        WHERE m.message_id = t.id AND m.sender_id <> t.reader AND m.delivered_at IS NULL
-        -- Who holds one is marking it. Waiting for none, batches never wait in a circle.
-        FOR NO KEY UPDATE OF m SKIP LOCKED
-    ),
-    marked AS (
-        UPDATE /* messages.deliver */ messages m
-        SET delivered_at = marked_at
-        FROM free f
-        WHERE m.conversation_id = f.conversation_id AND m.created_at = f.created_at
-        RETURNING m.message_id
-    )
-    SELECT coalesce(array_agg(marked.message_id), '{}')
-    INTO message_ids
-    FROM marked;
+    -- Nearly always one. A plan for all partitions is prepared for all of them each time; to plan for one
+    -- takes less as soon as there are a few weeks.
+    FOR v_partition IN
+        SELECT DISTINCT to_regclass('messages_' || to_char(
+            date_trunc('week', t.at AT TIME ZONE 'UTC'), 'YYYYMMDD'))
+        FROM unnest(p_times) AS t(at)
+    LOOP
+        CONTINUE WHEN v_partition IS NULL;
+        EXECUTE format(
+            $marking$
+            WITH free AS MATERIALIZED (
+                SELECT m.conversation_id, m.created_at
+                FROM unnest($1, $2, $3, $4) AS t(conversation, reader, id, at)
+                JOIN %1$s m ON m.conversation_id = t.conversation AND m.created_at = t.at
+                WHERE m.message_id = t.id AND m.sender_id <> t.reader AND m.delivered_at IS NULL
+                -- Who holds one is marking it. Waiting for none, batches never wait in a circle.
+                FOR NO KEY UPDATE OF m SKIP LOCKED
+            ),
+            marked AS (
+                UPDATE /* messages.deliver */ %1$s m
+                SET delivered_at = $5
+                FROM free f
+                WHERE m.conversation_id = f.conversation_id AND m.created_at = f.created_at
+                RETURNING m.message_id
+            )
+            SELECT coalesce(array_agg(marked.message_id), '{}')
+            FROM marked
+            $marking$,
+            v_partition)
+        INTO v_marked
+        USING p_conversations, p_users, p_ids, p_times, marked_at;
+        message_ids := message_ids || v_marked;
+    END LOOP;
 END $$;

@@ -222,6 +222,15 @@ pub trait Store: Directory + Overviews + AuditLog + RevocationLog {
     fn list_heads<'a>(&'a self, app: &'a AppId, ids: &'a [ConversationId])
     -> Answer<'a, Vec<Head>>;
 
+    /// Returns conversations of the app whose first message came after a moment, and when; oldest
+    /// first, from behind `after` on.
+    fn list_begun<'a>(
+        &'a self,
+        app: &'a AppId,
+        after: (Timestamp, ConversationId),
+        limit: u32,
+    ) -> Answer<'a, Vec<(Timestamp, Conversation)>>;
+
     /// Returns the positions of the user's conversations that changed last, newest first.
     fn list_own_heads<'a>(
         &'a self,

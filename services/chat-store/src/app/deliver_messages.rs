@@ -19,7 +19,7 @@ use super::Member;
 use crate::ports::{Committed, Delivery, Event, Events, Origin, Received, Store};
 
 /// How long after a transaction the next one starts.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(25);
 /// How many messages fill a transaction.
 const FULL: usize = 1_000;
 /// How many receipts may wait; past it, they are refused.

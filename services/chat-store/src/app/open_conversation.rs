@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chat_domain::{
-    Booking, ChatError, Conversation, ConversationId, Dialect, Participant, Role, SubjectId, User,
-    UserId,
+    Booking, ChatError, Conversation, ConversationId, Dialect, Participant, Role, SubjectId,
+    Timestamp, User, UserId,
 };
 use service_kit::{apps::App as AppConfig, now};
 use uuid::Uuid;
@@ -142,6 +142,20 @@ impl App {
             return Err(ChatError::TooLarge("the list of conversations"));
         }
         self.store.list_heads(app, conversations).await
+    }
+
+    /// Returns conversations whose first message came after a moment, and when: one page, oldest first,
+    /// from behind `after` on. For a gateway that looks for what it missed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] while the database is.
+    pub async fn begun(
+        &self,
+        app: &chat_domain::AppId,
+        after: (Timestamp, ConversationId),
+    ) -> Result<Vec<(Timestamp, Conversation)>, ChatError> {
+        self.store.list_begun(app, after, 500).await
     }
 
     /// Returns the conversation of a booking and the caller, made unless it was there.

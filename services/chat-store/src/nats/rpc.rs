@@ -7,10 +7,11 @@
 use bytes::Bytes;
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, ConversationId, Message, MessageId,
-    MessageKind, Receipt, Seq, User, UserId,
+    MessageKind, Receipt, Seq, Timestamp, User, UserId,
 };
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
+use uuid::Uuid;
 
 use super::{calls, places, presence, resume};
 use crate::{
@@ -35,6 +36,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::GetConversation => reply(Ok(get_conversation(app, decode(payload)?).await?)),
         Rpc::OpenConversation => reply(Ok(places::open(app, decode(payload)?).await?)),
         Rpc::Heads => reply(Ok(heads(app, decode(payload)?).await?)),
+        Rpc::Begun => reply(Ok(begun(app, decode(payload)?).await?)),
         Rpc::Append => reply(Ok(append(app, decode(payload)?).await?)),
         Rpc::Range => reply(Ok(range(app, decode(payload)?).await?)),
         Rpc::Sync => reply(Ok(sync(app, decode(payload)?).await?)),
@@ -109,6 +111,24 @@ async fn heads(app: &App, request: v1::HeadsRequest) -> Result<v1::HeadsReply, C
     let heads = app.heads(&AppId::new(&request.app)?, &ids).await?;
     Ok(v1::HeadsReply {
         heads: wire_heads(heads),
+        epoch,
+    })
+}
+
+async fn begun(app: &App, request: v1::BegunRequest) -> Result<v1::BegunReply, ChatError> {
+    let after = match request.after_id.as_ref() {
+        [] => ConversationId(Uuid::nil()),
+        id => ConversationId::from_wire(id).map_err(refuse)?,
+    };
+    let after = (Timestamp(request.after_ms), after);
+    let epoch = app.epoch().await?;
+    let begun = app.begun(&AppId::new(&request.app)?, after).await?;
+    let begun = begun.iter().map(|(began_at, conversation)| v1::Begun {
+        conversation: Some(conversation.into()),
+        began_ms: began_at.0,
+    });
+    Ok(v1::BegunReply {
+        begun: begun.collect(),
         epoch,
     })
 }

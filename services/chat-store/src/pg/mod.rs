@@ -257,6 +257,15 @@ impl Store for Pg {
         answer(conversations::list_heads(&self.pool, app, ids))
     }
 
+    fn list_begun<'a>(
+        &'a self,
+        app: &'a AppId,
+        after: (Timestamp, ConversationId),
+        limit: u32,
+    ) -> Answer<'a, Vec<(Timestamp, Conversation)>> {
+        answer(resume::list_begun(&self.pool, app, after, limit))
+    }
+
     fn list_own_heads<'a>(
         &'a self,
         app: &'a AppId,

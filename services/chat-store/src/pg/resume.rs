@@ -2,15 +2,60 @@
 //!
 //! Not here: the messages themselves, which gateways read in ranges.
 
-use chat_domain::{AppId, ConversationId, MessageId, Receipt, Timestamp, UserId};
+use chat_domain::{AppId, Conversation, ConversationId, MessageId, Receipt, Timestamp, UserId};
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    conversations::seq,
+    conversations::{self, seq},
     error::{PgError, inconsistent},
 };
 use crate::ports::{Head, Marked, OwnHead, Received};
+
+/// The mark of a first message says when its conversation began.
+pub(super) async fn list_begun(
+    pool: &PgPool,
+    app: &AppId,
+    (began_at, after): (Timestamp, ConversationId),
+    limit: u32,
+) -> Result<Vec<(Timestamp, Conversation)>, PgError> {
+    let rows = sqlx::query!(
+        r#"SELECT /* conversations.list_begun */
+                  k.created_at AS began_at, c.conversation_id, c.app_id, c.booking_id, c.first_id,
+                  c.first_role, c.second_id, c.second_role, c.last_seq, c.last_at, c.created_at
+           FROM message_marks k
+           JOIN conversations c ON c.conversation_id = k.conversation_id
+           WHERE k.seq = 1
+             AND (k.created_at, k.conversation_id) > ($2, $3)
+             AND c.app_id = $1
+           ORDER BY k.created_at, k.conversation_id
+           LIMIT $4"#,
+        app.as_str(),
+        began_at.to_datetime(),
+        after.0,
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let began_at = Timestamp::from_datetime(row.began_at);
+            let conversation = conversations::Row {
+                conversation_id: row.conversation_id,
+                app_id: row.app_id,
+                booking_id: row.booking_id,
+                first_id: row.first_id,
+                first_role: row.first_role,
+                second_id: row.second_id,
+                second_role: row.second_role,
+                last_seq: row.last_seq,
+                last_at: row.last_at,
+                created_at: row.created_at,
+            };
+            Ok((began_at, conversation.try_into()?))
+        })
+        .collect()
+}
 
 pub(super) async fn list_own_heads(
     pool: &PgPool,

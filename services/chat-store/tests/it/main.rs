@@ -33,6 +33,7 @@ mod out_messages;
 mod outbox;
 mod pairs;
 mod plans;
+mod plans_reading;
 mod presence_audience;
 mod presence_out;
 mod presence_state;

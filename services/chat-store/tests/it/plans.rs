@@ -15,10 +15,10 @@ use uuid::Uuid;
 use crate::world::{World, content};
 
 /// Partitions that are there for the weeks to come, where an open end has to look too.
-const AHEAD: usize = 5;
+pub(crate) const AHEAD: usize = 5;
 
 /// Fills a year of weekly partitions: each of 200 conversations has one message a week.
-async fn a_year(world: &World) -> PgPool {
+pub(crate) async fn a_year(world: &World) -> PgPool {
     world.pg().await;
     let sql = world.sql().await;
     for statement in [
@@ -46,11 +46,11 @@ async fn a_year(world: &World) -> PgPool {
     sql
 }
 
-const CONVERSATION: ConversationId =
+pub(crate) const CONVERSATION: ConversationId =
     ConversationId(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0007));
 
 /// Returns the store's statement of that name, from the query data that its build is checked against.
-fn statement(name: &str) -> AssertSqlSafe<String> {
+pub(crate) fn statement(name: &str) -> AssertSqlSafe<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.sqlx");
     let mark = format!("/* {name} */");
     std::fs::read_dir(folder)
@@ -65,7 +65,7 @@ fn statement(name: &str) -> AssertSqlSafe<String> {
 
 /// Connects anew, since a session keeps counting for a while, and has statements get the plans that
 /// they get in the long run.
-async fn fresh(sql: &PgPool) -> PgConnection {
+pub(crate) async fn fresh(sql: &PgPool) -> PgConnection {
     let options: &PgConnectOptions = &sql.connect_options();
     let mut connection = options.connect().await.unwrap();
     for statement in ["SET plan_cache_mode = force_generic_plan", "BEGIN"] {
@@ -78,7 +78,7 @@ async fn fresh(sql: &PgPool) -> PgConnection {
 }
 
 /// Returns how many partitions of `messages` the session's transaction has opened.
-async fn opened(session: &mut PgConnection) -> usize {
+pub(crate) async fn opened(session: &mut PgConnection) -> usize {
     let opened: i64 = sqlx::query_scalar(
         r"SELECT count(*) FROM pg_stat_xact_user_tables
           WHERE relname LIKE 'messages\_2%' AND seq_scan + idx_scan > 0",
@@ -87,6 +87,19 @@ async fn opened(session: &mut PgConnection) -> usize {
     .await
     .unwrap();
     opened.try_into().unwrap()
+}
+
+/// Returns how many partitions of `messages` the session's transaction has locked: a plan locks all that
+/// it mentions, and takes its time to, whether or not it opens them.
+async fn prepared(session: &mut PgConnection) -> usize {
+    let prepared: i64 = sqlx::query_scalar(
+        r"SELECT count(DISTINCT relation) FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+          WHERE pid = pg_backend_pid() AND relkind = 'r' AND relname LIKE 'messages\_2%'",
+    )
+    .fetch_one(session)
+    .await
+    .unwrap();
+    prepared.try_into().unwrap()
 }
 
 #[tokio::test]
@@ -171,6 +184,7 @@ async fn a_receipt_opens_the_partition_of_its_messages() {
         .unwrap();
     assert_eq!(delivered, [id]);
     assert_eq!(opened(&mut session).await, 1);
+    assert_eq!(prepared(&mut session).await, 1);
     session.close().await.unwrap();
 
     let mut session = fresh(&sql).await;
@@ -212,6 +226,9 @@ async fn a_key_is_looked_for_in_one_place_however_old_it_is() {
         assert_eq!(outcome, status);
         let opened = opened(&mut session).await;
         assert!(opened <= most, "key {key} opened {opened}");
+        if status == 0 {
+            assert_eq!(prepared(&mut session).await, 1);
+        }
     }
 }
 

@@ -159,6 +159,40 @@ async fn what_a_gateway_asks_is_answered() {
 }
 
 #[tokio::test]
+async fn conversations_are_found_by_when_they_began() {
+    let world = World::new().await;
+    let store = world.store(Ear::deaf()).await;
+    let (pair, conversation) = world.talk(&store).await;
+    let asked = Asked::new(&store).await;
+    let begun = async |app: &str, after_ms: i64, after_id: bytes::Bytes| {
+        let request = v1::BegunRequest {
+            app: app.to_owned(),
+            after_ms,
+            after_id,
+        };
+        let reply: v1::BegunReply = asked.ask(Rpc::Begun, &request).await.unwrap();
+        reply.begun
+    };
+    let app = world.id.as_str();
+    assert_eq!(begun(app, 0, bytes::Bytes::new()).await, []);
+    send_many(&store, &pair.patient, conversation, 2).await;
+
+    let found = begun(app, 0, bytes::Bytes::new()).await;
+
+    let [one] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let wire = one.conversation.as_ref().unwrap();
+    assert_eq!((&wire.id, wire.last_seq), (&conversation.to_wire(), 2));
+    assert_eq!(begun(app, one.began_ms, wire.id.clone()).await, []);
+    assert_eq!(
+        begun(app, one.began_ms - 1, bytes::Bytes::new()).await,
+        found
+    );
+    assert_eq!(begun("another", 0, bytes::Bytes::new()).await, []);
+}
+
+#[tokio::test]
 async fn what_was_missed_is_synced_and_marked() {
     let world = World::new().await;
     let store = world.store(Ear::deaf()).await;

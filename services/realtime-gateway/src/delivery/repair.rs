@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use chat_domain::{AppId, ChatError, ConversationId, Seq};
+use chat_domain::{AppId, ChatError, ConversationId, Seq, Timestamp};
 use hashbrown::HashMap;
 
 use super::{Delivery, encode};
@@ -14,6 +14,9 @@ const REORDER: Duration = Duration::from_millis(50);
 pub(super) const MAX_RANGE: u32 = 500;
 /// How many positions are asked for at once.
 const MAX_HEADS: usize = 500;
+/// How far two rounds overlap that look for new conversations, in milliseconds: clocks differ, and what
+/// began may be committed late.
+const OVERLAP_MS: i64 = 60_000;
 /// The pause between two such requests, so that a reconnect of many gateways is bearable.
 const PACE: Duration = Duration::from_millis(100);
 /// How often the store is asked for something that it does not know.
@@ -26,12 +29,15 @@ impl Delivery {
     /// Keeps all positions checked: every 20 s ± 5 s, soon after joins, and at once when events may
     /// have been missed. Runs until dropped.
     pub async fn check_positions(self: &Arc<Self>) {
+        let mut since = service_kit::now();
         loop {
             let spread = Duration::from_millis(random::bits() % 10_000);
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(15) + spread) => self.check_all().await,
-                () = self.resumed.notified() => self.check_all().await,
+                () = tokio::time::sleep(Duration::from_secs(15) + spread) => {}
+                () = self.resumed.notified() => {}
             }
+            self.check_all().await;
+            self.check_begun(&mut since).await;
         }
     }
 
@@ -85,6 +91,50 @@ impl Delivery {
             if !batch.is_empty() {
                 self.check(&app, &batch).await;
             }
+        }
+    }
+
+    /// Looks for conversations that began since, all of whose events may have been lost.
+    async fn check_begun(self: &Arc<Self>, since: &mut Timestamp) {
+        let now = service_kit::now();
+        for app in self.apps.iter() {
+            let began_at = Timestamp(since.0.saturating_sub(OVERLAP_MS));
+            if let Err(error) = self.find_begun(&app.id, began_at).await {
+                // The next round begins where this one did.
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "new conversations not looked for");
+                return;
+            }
+        }
+        *since = now;
+    }
+
+    async fn find_begun(
+        self: &Arc<Self>,
+        app: &AppId,
+        began_at: Timestamp,
+    ) -> Result<(), ChatError> {
+        let mut after = (began_at, None);
+        loop {
+            let page = self.store.begun(app, after).await?;
+            for conversation in &page.conversations {
+                let (id, head) = (conversation.id, conversation.last_seq);
+                for side in &conversation.participants {
+                    let user = UserKey {
+                        app: app.clone(),
+                        user: side.user.clone(),
+                    };
+                    self.registry.begin(&user, id, page.epoch);
+                }
+                if self.conversations.observe(id, page.epoch, head) {
+                    self.repair_later(id);
+                }
+            }
+            let Some((began_at, last)) = page.next else {
+                return Ok(());
+            };
+            after = (began_at, Some(last));
+            tokio::time::sleep(PACE).await;
         }
     }
 

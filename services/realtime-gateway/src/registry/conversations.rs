@@ -23,6 +23,17 @@ pub struct Start {
     pub last_at: Timestamp,
 }
 
+impl Start {
+    /// From the first message on: there was none before anybody here listened.
+    pub(super) fn beginning(epoch: u64) -> Self {
+        Self {
+            next: Seq(1),
+            epoch,
+            last_at: Timestamp(i64::MIN),
+        }
+    }
+}
+
 /// The trackers, by conversation.
 #[derive(Debug)]
 pub struct Conversations {

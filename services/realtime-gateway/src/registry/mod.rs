@@ -218,11 +218,7 @@ impl Registry {
         for (conversation, head) in heads {
             let start = match before {
                 // It began since: the user's sockets have nothing of it.
-                Positions::Complete => Start {
-                    next: Seq(1),
-                    epoch,
-                    last_at: Timestamp(i64::MIN),
-                },
+                Positions::Complete => Start::beginning(epoch),
                 Positions::Partial | Positions::Unknown => Start {
                     next: head.next(),
                     epoch,
@@ -235,6 +231,17 @@ impl Registry {
             }
         }
         behind
+    }
+
+    /// Makes sure that the order of a conversation that began a moment ago is kept for `user`, from its
+    /// beginning. Whoever is not here needs none, and whoever is about to learn its places learns this.
+    pub fn begin(&self, user: &UserKey, conversation: ConversationId, epoch: u64) {
+        let mut shard = self.shard(user).lock();
+        let known = shard.get_mut(user);
+        if let Some(local) = known.filter(|local| local.positions != Positions::Unknown) {
+            let start = Start::beginning(epoch);
+            local.enter(&self.conversations, &user.app, conversation, start);
+        }
     }
 
     /// Returns the sockets that `user` has here, after making sure that the conversation's order is
@@ -250,11 +257,7 @@ impl Registry {
         let mut shard = self.shard(user).lock();
         let local = shard.get_mut(user)?;
         let start = match local.positions {
-            Positions::Complete => Start {
-                next: Seq(1),
-                epoch,
-                last_at: Timestamp(i64::MIN),
-            },
+            Positions::Complete => Start::beginning(epoch),
             Positions::Partial | Positions::Unknown => Start {
                 next: seq,
                 epoch,

@@ -16,7 +16,7 @@ use chat_domain::{
     RevocationPage, Seq, Timestamp, User,
 };
 use chat_proto::{
-    WireError, WireId as _,
+    WireError, WireId,
     subject::{self, Rpc},
     v1,
 };
@@ -31,6 +31,8 @@ use crate::{metrics::Metric, ports::Requests, random, registry::UserKey};
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How long a request is repeated whose failure a client would see: four attempts that time out.
 const PATIENT: Duration = Duration::from_secs(8);
+/// How many conversations a full page of those that began has.
+const MAX_BEGUN: usize = 500;
 /// The pause after an attempt that failed at once.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -51,6 +53,16 @@ impl std::fmt::Debug for Store {
 #[expect(missing_docs, reason = "plain fields")]
 pub struct Heads {
     pub heads: Vec<(ConversationId, Seq)>,
+    pub epoch: u64,
+}
+
+/// Conversations that began lately, oldest first.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "plain fields")]
+pub struct Begun {
+    pub conversations: Vec<Conversation>,
+    /// Where the next page begins; `None` when there is none.
+    pub next: Option<(Timestamp, ConversationId)>,
     pub epoch: u64,
 }
 
@@ -184,6 +196,36 @@ impl Store {
             .await?;
         Ok(Heads {
             heads: heads(&reply.heads)?,
+            epoch: reply.epoch,
+        })
+    }
+
+    /// Returns a page of the app's conversations that began after a moment.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when no store answers in time.
+    pub async fn begun(
+        &self,
+        app: &AppId,
+        (began_at, after): (Timestamp, Option<ConversationId>),
+    ) -> Result<Begun, ChatError> {
+        let request = v1::BegunRequest {
+            app: app.as_str().to_owned(),
+            after_ms: began_at.0,
+            after_id: after.map(WireId::to_wire).unwrap_or_default(),
+        };
+        let reply: v1::BegunReply = self
+            .call(Rpc::Begun, app.as_str(), &request, PATIENT)
+            .await?;
+        let is_full = MAX_BEGUN <= reply.begun.len();
+        let last = reply.begun.last().filter(|_| is_full);
+        let last = last.map(|begun| Timestamp(begun.began_ms));
+        let wires = reply.begun.into_iter().map(|begun| begun.conversation);
+        let conversations: Vec<Conversation> = wires.map(conversation).collect::<Result<_, _>>()?;
+        Ok(Begun {
+            next: last.zip(conversations.last().map(|conversation| conversation.id)),
+            conversations,
             epoch: reply.epoch,
         })
     }

@@ -165,6 +165,30 @@ async fn what_was_published_during_an_outage_arrives_after_it() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_began_during_an_outage_is_found_after_it() {
+    let world = World::new().await;
+    let known = world.converse();
+    let proxy = Proxy::new(nats_url().replace("nats://", "")).await;
+    let gateway = world.gateway_with(&proxy.address.to_string(), &[]).await;
+    let mut patient = world.connect_patient(&gateway).await;
+    world.store.post(known, &world.consultant, "before").await;
+    patient.expect("new_message").await;
+
+    proxy.cut();
+    let new = world.converse();
+    for content in ["one", "two"] {
+        world.store.post(new, &world.consultant, content).await;
+    }
+    proxy.restore();
+
+    for content in ["one", "two"] {
+        let heard = patient.expect("new_message").await;
+        assert_eq!(heard["message"]["content"], content);
+    }
+    patient.expect_silence().await;
+}
+
+#[tokio::test]
 async fn a_failover_that_reuses_places_loses_no_new_message() {
     let world = World::new().await;
     let conversation = world.converse();

@@ -225,8 +225,13 @@ impl Gateway {
         }
     }
 
-    /// Learns how far conversations are.
+    /// Learns how far conversations are, and which began.
     pub(crate) fn check(&mut self, store: &Store) {
+        let begun = (0..store.n_conversations()).filter(|n| Seq(0) < store.last(*n));
+        for conversation in begun.filter(|_| self.is_open) {
+            let beginning = || Tracker::new(Seq(1), EPOCH, Timestamp(0));
+            self.trackers.entry(conversation).or_insert_with(beginning);
+        }
         for (conversation, tracker) in &mut self.trackers {
             if tracker.observe(EPOCH, store.last(*conversation)) {
                 self.repairs.push((*conversation, None));

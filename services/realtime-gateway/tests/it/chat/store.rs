@@ -317,6 +317,22 @@ impl FakeStore {
                 let heads = known.map(|stored| head(&stored.conversation)).collect();
                 encode(&v1::HeadsReply { heads, epoch })
             }
+            Rpc::Begun => {
+                let request = v1::BegunRequest::decode(payload).unwrap();
+                let conversations = self.conversations.lock();
+                let begun = conversations.values().filter_map(|stored| {
+                    let began_ms = stored.messages.first()?.created_at.0;
+                    let is_of_app = stored.conversation.app.as_str() == request.app;
+                    (is_of_app && request.after_ms < began_ms).then(|| v1::Begun {
+                        conversation: Some((&stored.conversation).into()),
+                        began_ms,
+                    })
+                });
+                encode(&v1::BegunReply {
+                    begun: begun.collect(),
+                    epoch,
+                })
+            }
             Rpc::Append => {
                 self.append(v1::AppendRequest::decode(payload).unwrap())
                     .await?

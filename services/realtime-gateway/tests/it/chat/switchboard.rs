@@ -212,6 +212,7 @@ impl FakeStore {
             | Rpc::GetConversation
             | Rpc::OpenConversation
             | Rpc::Heads
+            | Rpc::Begun
             | Rpc::Append
             | Rpc::Range
             | Rpc::Sync
