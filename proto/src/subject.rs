@@ -120,7 +120,7 @@ pub enum Rpc {
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::OpenSession,
         Self::ResumeSession,
         Self::GetConversation,

@@ -68,7 +68,8 @@ BEGIN
     v_epoch := chat_epoch();
 
     SELECT array_agg(k) INTO v_keys
-    FROM unnest(p_conversations, p_senders, p_keys) AS t(conversation, sender, key)
+    FROM (SELECT DISTINCT *
+          FROM unnest(p_conversations, p_senders, p_keys) AS t(conversation, sender, key)) AS t
     JOIN message_keys k
       ON k.conversation_id = t.conversation AND k.sender_id = t.sender AND k.key = t.key;
     IF v_keys IS NOT NULL THEN
