@@ -9,15 +9,18 @@
 //! Sans-IO. Not here: who is told what (`delivery`), and how a client proves where it stood
 //! ([`cursor`](super::cursor)).
 
-use chat_domain::{ChatError, ConversationId, Dialect, Seq};
+mod place;
+
+use chat_domain::{ChatError, ConversationId, Seq};
 use smallvec::SmallVec;
+
+use place::UNKNOWN;
+pub use place::{Place, Room};
 
 use crate::transport::Sent;
 
 /// How many rooms a socket may be in or have left.
 const MAX_ROOMS: usize = 1_000;
-/// The place of a socket that takes whatever comes next.
-const UNKNOWN: Seq = Seq(u64::MAX);
 
 /// The places of one socket. Takes no memory of its own before the second conversation.
 #[derive(Debug, Default)]
@@ -34,44 +37,6 @@ pub struct Places {
     initial: Room,
     /// There while somebody fetches for the socket.
     behind: Option<Box<SmallVec<[Missing; 1]>>>,
-}
-
-/// Where a socket stands in one conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The conversation.
-    pub conversation: ConversationId,
-    after: Seq,
-    /// What the socket hears of it.
-    pub room: Room,
-    /// Where the session's beginning lists the conversation, if it does.
-    pub listed: Option<u8>,
-    /// Whether it is still as it was in the beginning.
-    is_first: bool,
-}
-
-/// What a socket hears of a conversation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Room {
-    /// Its messages.
-    #[default]
-    Heard,
-    /// Also who types and who reads.
-    Joined,
-    /// Nothing: it left, or never joined where nothing is heard before.
-    Left,
-}
-
-impl Room {
-    /// Returns what sockets hear of their user's conversations from the beginning.
-    #[must_use]
-    pub const fn initial(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Consult => Self::Heard,
-            Dialect::Care | Dialect::Clinic => Self::Joined,
-            Dialect::Booking => Self::Left,
-        }
-    }
 }
 
 /// A conversation in which the socket is behind.
@@ -98,76 +63,6 @@ pub enum Offered {
     Closed,
     /// Where the socket stood means nothing any more: it has to begin anew.
     Lost,
-}
-
-impl Place {
-    /// Makes the place of a socket for which everything up to `after` was queued; with `None`, it
-    /// takes whatever comes next.
-    #[must_use]
-    pub fn new(conversation: ConversationId, after: Option<Seq>) -> Self {
-        Self {
-            conversation,
-            after: after.unwrap_or(UNKNOWN),
-            room: Room::Heard,
-            listed: None,
-            is_first: false,
-        }
-    }
-
-    /// Makes the place that the `index`th of a session's beginning is.
-    #[must_use]
-    pub fn listed(conversation: ConversationId, after: Seq, index: u8) -> Self {
-        Self {
-            listed: Some(index),
-            is_first: true,
-            ..Self::new(conversation, Some(after))
-        }
-    }
-
-    /// Makes the place that a session's beginning implies without listing it.
-    #[must_use]
-    pub fn implied(conversation: ConversationId, after: Seq) -> Self {
-        Self {
-            is_first: true,
-            ..Self::new(conversation, Some(after))
-        }
-    }
-
-    /// Changes what the socket hears.
-    #[must_use]
-    pub const fn in_room(self, room: Room) -> Self {
-        Self { room, ..self }
-    }
-
-    /// Returns the place as it is later in the session.
-    #[must_use]
-    pub fn moved(self, after: Option<Seq>) -> Self {
-        Self {
-            is_first: false,
-            ..self.passed(after)
-        }
-    }
-
-    /// Returns the place where nothing was heard meanwhile, so that nothing has to be remembered.
-    #[must_use]
-    pub fn passed(self, after: Option<Seq>) -> Self {
-        Self {
-            after: after.unwrap_or(UNKNOWN),
-            ..self
-        }
-    }
-
-    /// Tells whether it is still as it was in the session's beginning.
-    #[must_use]
-    pub const fn is_first(&self) -> bool {
-        self.is_first
-    }
-
-    /// Returns up to where everything was queued, if that is known.
-    #[must_use]
-    pub fn after(&self) -> Option<Seq> {
-        (self.after != UNKNOWN).then_some(self.after)
-    }
 }
 
 impl Places {
