@@ -1,0 +1,73 @@
+// Entries 90 to 96: the broker, and who comes from inside.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+
+import { connect as connectNats } from '@nats-io/transport-node';
+
+import { connect } from '../lib/client.mjs';
+import { app, nats } from '../lib/environment.mjs';
+import { posted } from '../lib/rest.mjs';
+import { metric } from './packets.mjs';
+import { CANARY, subjectOf } from './tools.mjs';
+
+const BAD = /^chat_gateway_bad_envelopes_total (\d+)/gm;
+
+export const rows = [
+  { n: 90, what: 'requests and inboxes of others', lacks: 'users of NATS with permissions' },
+  { n: 91, what: "users' subjects by another service", lacks: 'users of NATS with permissions' },
+  {
+    n: 92,
+    what: 'envelopes that mean nothing',
+    async attack(c, t) {
+      const client = await connect(t, c.patient);
+      const broker = await connectNats({ servers: nats.url });
+      const subject = subjectOf(app.name, c.patient.id);
+      const before = await metric(BAD);
+      const text = Buffer.from(CANARY);
+      for (const bytes of [
+        randomBytes(64),
+        Buffer.from([0x08]),
+        Buffer.from([0x08, 0x63, 0x12, 0x01, 0x78]),
+        Buffer.concat([Buffer.from([0x12, text.length]), text]),
+        Buffer.alloc(900_000, 0xff),
+        Buffer.concat([Buffer.from([0x52, 0xff, 0xff, 0xff, 0xff, 0x0f]), text]),
+      ]) {
+        broker.publish(subject, bytes);
+        for (const control of ['revoked', 'used']) broker.publish(`chat.v1.ctl.${control}`, bytes);
+        broker.publish('chat.v1.rpc.00.messages.append', bytes, { reply: broker.options.inboxPrefix });
+      }
+      for (const name of ['messages.append', 'users.open', 'calls.initiate', 'revocations.list']) {
+        const answer = await broker.request(`chat.v1.rpc.00.${name}`, randomBytes(100), {
+          timeout: 10_000,
+        });
+        assert.ok(answer.data.length > 0, name);
+      }
+      await broker.flush();
+      await broker.close();
+      const { message } = await posted(c.consultant, c.ids, CANARY);
+      await client.next('new_message', (data) => data.message.id === message.id);
+      assert.ok((await metric(BAD)) > before, 'they are counted');
+    },
+    shown: ['services/realtime-gateway/tests/it/chat_delivery.rs', 'what_means_nothing_is_dropped'],
+  },
+  {
+    n: 93,
+    what: 'an event far ahead of the others',
+    shown: ['services/realtime-gateway/tests/it/chat_delivery.rs', 'a_gap_too_long_to_close_is_told'],
+  },
+  {
+    n: 94,
+    what: 'an append that is replayed',
+    shown: ['services/realtime-gateway/tests/it/chat_messages.rs', 'the_same_key_is_the_same_message'],
+  },
+  {
+    n: 95,
+    what: 'an append in the name of somebody who is not in it',
+    shown: ['services/chat-store/tests/it/rpc.rs', 'failures_say_what_is_wrong'],
+  },
+  {
+    n: 96,
+    what: 'users whose ids are subjects',
+    shown: ['proto/src/subject.rs', 'odd_user_ids_cannot_reach_other_subjects'],
+  },
+];
