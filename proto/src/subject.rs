@@ -17,6 +17,9 @@ pub const RPC_ALL: &str = "chat.v1.rpc.>";
 /// Says to all gateways that something was revoked; they ask what.
 pub const REVOKED: &str = "chat.v1.ctl.revoked";
 
+/// Says to all gateways how much users and addresses asked of one of them.
+pub const USED: &str = "chat.v1.ctl.used";
+
 /// The stream that keeps what other services are told.
 pub const OUT_STREAM: &str = "CHAT_OUT";
 

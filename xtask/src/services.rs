@@ -28,13 +28,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const DRAIN_SECONDS: &str = "20";
 
 /// What demos and load tests need of one socket; production's defaults are stricter.
-const DEVELOPMENT_LIMITS: [(&str, &str); 6] = [
+const DEVELOPMENT_LIMITS: [(&str, &str); 10] = [
     ("GATEWAY_MESSAGES_PER_SECOND", "500"),
     ("GATEWAY_MESSAGES_BURST", "500"),
     ("GATEWAY_TYPING_PER_SECOND", "200"),
     ("GATEWAY_TYPING_BURST", "200"),
     ("GATEWAY_EVENTS_PER_SECOND", "200"),
     ("GATEWAY_EVENTS_BURST", "200"),
+    ("GATEWAY_USER_MESSAGES_PER_SECOND", "2000"),
+    ("GATEWAY_USER_MESSAGES_BURST", "2000"),
+    ("GATEWAY_USER_CALLS_PER_MINUTE", "2000"),
+    ("GATEWAY_HANDSHAKES_PER_MINUTE", "1000"),
 ];
 
 /// Cargo's profile.
@@ -176,7 +180,9 @@ impl Service {
             .env("CHAT_SERVICE_TOKEN", &shared.service_token)
             .env("STUN_URLS", &shared.stun_urls)
             .env("TURN_URLS", &shared.turn_urls)
-            .env("TURN_SECRET", &shared.turn_secret);
+            .env("TURN_SECRET", &shared.turn_secret)
+            .env("STORE_REQUESTS_PER_SECOND", "2000")
+            .env("STORE_REQUESTS_BURST", "2000");
         Ok(Self {
             running: Running::start(name, command, &run.log(name), Signal::TERM)?,
             port,

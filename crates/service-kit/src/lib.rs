@@ -43,6 +43,7 @@ mod health;
 pub mod http;
 mod json_log;
 mod lifecycle;
+pub mod limits;
 pub mod nats;
 mod probe;
 mod run;

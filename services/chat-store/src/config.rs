@@ -121,6 +121,10 @@ pub struct Config {
     #[command(flatten)]
     pub nats: NatsArgs,
 
+    /// How much a user may ask for.
+    #[command(flatten)]
+    pub requests: RequestArgs,
+
     /// What is kept for other services.
     #[command(flatten)]
     pub out: OutArgs,
@@ -183,6 +187,18 @@ pub struct AppendArgs {
     /// Most messages waiting or in flight; past it, senders are told to come back.
     #[arg(long, env = "STORE_APPEND_QUEUE", default_value_t = 8_192)]
     pub append_queue: usize,
+}
+
+/// How much REST a user may ask of this replica, where the apps file has no `limits` of the app.
+#[derive(Debug, Clone, Args)]
+pub struct RequestArgs {
+    /// Requests per second of one user.
+    #[arg(long, env = "STORE_REQUESTS_PER_SECOND", default_value_t = 20)]
+    pub requests_per_second: u32,
+
+    /// Requests of one user at once.
+    #[arg(long, env = "STORE_REQUESTS_BURST", default_value_t = 60)]
+    pub requests_burst: u32,
 }
 
 /// What is kept for other services in the stream `CHAT_OUT`, if this service has to make it.

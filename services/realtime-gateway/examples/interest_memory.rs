@@ -63,6 +63,8 @@ impl Inbox for Nobody {
 
     fn revoked(&self) {}
 
+    fn used(&self, _payload: Bytes) {}
+
     fn resumed(&self) {}
 }
 

@@ -5,10 +5,9 @@ use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
 use clap::{Args, Parser};
 use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs};
 
-use crate::{
-    limits::{Rate, Rates},
-    transport::Network,
-};
+use service_kit::limits::Rate;
+
+use crate::{limits::Rates, transport::Network};
 
 /// Holds the sockets of chat clients: Socket.IO over WebSocket and HTTP long-polling.
 ///
@@ -103,7 +102,8 @@ pub struct ConnectionArgs {
     pub drain_per_second: u32,
 }
 
-/// How much clients may ask for. Rates are per socket.
+/// How much clients may ask for, where the apps file has no `limits` of the app. Rates are per socket
+/// unless they say otherwise.
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
     /// Messages per second.
@@ -134,6 +134,23 @@ pub struct LimitArgs {
     #[arg(long, env = "GATEWAY_REFUSALS_BURST", default_value = "100")]
     pub refusals_burst: u32,
 
+    /// Messages per second of one user, on all sockets at all gateways.
+    #[arg(long, env = "GATEWAY_USER_MESSAGES_PER_SECOND", default_value = "20")]
+    pub user_messages_per_second: u32,
+
+    /// Messages of one user at once.
+    #[arg(long, env = "GATEWAY_USER_MESSAGES_BURST", default_value = "60")]
+    pub user_messages_burst: u32,
+
+    /// Calls per minute that one user begins, on all sockets at all gateways; as many at once.
+    #[arg(long, env = "GATEWAY_USER_CALLS_PER_MINUTE", default_value = "10")]
+    pub user_calls_per_minute: u32,
+
+    /// Clients per minute that connect from one address, at all gateways; as many at once. Trusted
+    /// proxies are not counted. More for those who share one: staff behind a router, say.
+    #[arg(long, env = "GATEWAY_HANDSHAKES_PER_MINUTE", default_value = "60")]
+    pub handshakes_per_minute: u32,
+
     /// Sockets of one user at one gateway; with one more, the oldest is disconnected.
     #[arg(long, env = "GATEWAY_SOCKETS_PER_USER", default_value = "8")]
     pub sockets_per_user: usize,
@@ -148,8 +165,20 @@ impl LimitArgs {
             typing: Rate::new(self.typing_per_second, self.typing_burst),
             others: Rate::new(self.events_per_second, self.events_burst),
             refusals: Rate::new(1, self.refusals_burst),
+            user_messages: Rate::new(self.user_messages_per_second, self.user_messages_burst),
+            user_calls: per_minute(self.user_calls_per_minute),
         }
     }
+
+    /// Returns how often an address may connect.
+    #[must_use]
+    pub fn handshakes(&self) -> Rate {
+        per_minute(self.handshakes_per_minute)
+    }
+}
+
+fn per_minute(events: u32) -> Rate {
+    Rate::of(events, Duration::from_mins(1), events)
 }
 
 fn seconds(text: &str) -> Result<Duration, ParseIntError> {

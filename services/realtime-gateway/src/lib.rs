@@ -26,6 +26,7 @@ pub mod nats;
 pub mod peers;
 pub mod ports;
 pub mod presence;
+pub mod quotas;
 mod random;
 pub mod registry;
 pub mod revocations;

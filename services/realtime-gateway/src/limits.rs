@@ -1,8 +1,14 @@
 //! How much one socket may ask for: token buckets by class, fed with time.
 //!
-//! Not here: limits of size (the transport's and the domain's) and of sockets (the registry's).
+//! Not here: limits of size (the transport's and the domain's), of sockets (the registry's), and of
+//! what all sockets of a user ask for together ([`crate::quotas`]).
 
 use std::time::Duration;
+
+use service_kit::{
+    apps::Limits,
+    limits::{Bucket, Rate},
+};
 
 /// What an event counts as. Each class has its own bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,27 +21,6 @@ pub enum Class {
     Other,
 }
 
-/// A rate with an allowance for bursts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Microseconds for which one event uses the bucket.
-    interval_us: u64,
-    /// Microseconds of use that may be ahead of time.
-    allowance_us: u64,
-}
-
-impl Rate {
-    /// Makes a rate of `per_second` events after a burst of `burst` at once. Zero counts as one.
-    #[must_use]
-    pub fn new(per_second: u32, burst: u32) -> Self {
-        let interval_us = 1_000_000 / u64::from(per_second.max(1));
-        Self {
-            interval_us,
-            allowance_us: interval_us * u64::from(burst.max(1) - 1),
-        }
-    }
-}
-
 /// The rates of every class.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "named after the classes")]
@@ -45,6 +30,25 @@ pub struct Rates {
     pub others: Rate,
     /// Refusals that are borne; a client that is refused more often has to go.
     pub refusals: Rate,
+    /// Of one user, on all sockets.
+    pub user_messages: Rate,
+    /// Of one user, on all sockets.
+    pub user_calls: Rate,
+}
+
+impl Rates {
+    /// Returns those of an app whose file says `limits`.
+    #[must_use]
+    pub fn of(&self, limits: &Limits) -> Self {
+        Self {
+            messages: limits.messages.unwrap_or(self.messages),
+            typing: limits.typing.unwrap_or(self.typing),
+            others: limits.events.unwrap_or(self.others),
+            refusals: self.refusals,
+            user_messages: limits.user_messages.unwrap_or(self.user_messages),
+            user_calls: limits.user_calls.unwrap_or(self.user_calls),
+        }
+    }
 }
 
 /// Why an event is not handled.
@@ -57,24 +61,6 @@ pub enum Exceeded {
     },
     /// The client keeps on: it is disconnected.
     Disconnect,
-}
-
-/// One bucket, as the moment at which it is empty again (the generic cell rate algorithm).
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    empty_at_us: u64,
-}
-
-impl Bucket {
-    /// Takes one event at `now_us`, or tells in how many microseconds it would be taken.
-    fn take(&mut self, rate: Rate, now_us: u64) -> Result<(), u64> {
-        let ahead_us = self.empty_at_us.saturating_sub(now_us);
-        if rate.allowance_us < ahead_us {
-            return Err(ahead_us - rate.allowance_us);
-        }
-        self.empty_at_us = now_us + ahead_us + rate.interval_us;
-        Ok(())
-    }
 }
 
 /// The buckets of one socket.
@@ -93,20 +79,22 @@ impl Buckets {
     ///
     /// Returns [`Exceeded`] when the event may not be handled.
     pub fn take(&mut self, class: Class, rates: &Rates, now: Duration) -> Result<(), Exceeded> {
-        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let (bucket, rate) = match class {
             Class::Message => (&mut self.messages, rates.messages),
             Class::Typing => (&mut self.typing, rates.typing),
             Class::Other => (&mut self.others, rates.others),
         };
-        let Err(after_us) = bucket.take(rate, now_us) else {
+        let Err(after) = bucket.take(rate, now) else {
             return Ok(());
         };
-        match self.refusals.take(rates.refusals, now_us) {
-            Ok(()) => Err(Exceeded::Retry {
-                after: Duration::from_micros(after_us),
-            }),
-            Err(_) => Err(Exceeded::Disconnect),
+        Err(self.refuse(after, rates, now))
+    }
+
+    /// Counts an event that is refused until `after`.
+    pub fn refuse(&mut self, after: Duration, rates: &Rates, now: Duration) -> Exceeded {
+        match self.refusals.take(rates.refusals, now) {
+            Ok(()) => Exceeded::Retry { after },
+            Err(_) => Exceeded::Disconnect,
         }
     }
 }
@@ -121,6 +109,8 @@ mod tests {
             typing: Rate::new(5, 1),
             others: Rate::new(20, 2),
             refusals: Rate::new(1, 4),
+            user_messages: Rate::new(1, 1),
+            user_calls: Rate::new(1, 1),
         }
     }
 
@@ -150,6 +140,21 @@ mod tests {
     }
 
     #[test]
+    fn an_app_has_its_own_rates_where_it_says_so() {
+        let limits = Limits {
+            typing: Some(Rate::new(1, 1)),
+            ..Limits::default()
+        };
+
+        let own = rates().of(&limits);
+
+        assert_eq!(
+            (own.typing, own.messages),
+            (Rate::new(1, 1), rates().messages)
+        );
+    }
+
+    #[test]
     fn who_keeps_on_has_to_go() {
         let mut buckets = Buckets::default();
         let mut take = || buckets.take(Class::Typing, &rates(), Duration::ZERO);
@@ -159,45 +164,5 @@ mod tests {
             assert!(matches!(take(), Err(Exceeded::Retry { .. })));
         }
         assert_eq!(take(), Err(Exceeded::Disconnect));
-    }
-}
-
-#[cfg(test)]
-mod properties {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn no_window_exceeds_burst_and_rate(
-            steps_us in prop::collection::vec(0_u64..300_000, 1..200),
-            per_second in 1_u32..100,
-            burst in 1_u32..50,
-        ) {
-            let rate = Rate::new(per_second, burst);
-            let mut bucket = Bucket::default();
-            let mut now_us = 0;
-            let mut taken = 0_u64;
-            for step_us in steps_us {
-                now_us += step_us;
-                taken += u64::from(bucket.take(rate, now_us).is_ok());
-                let most = u64::from(burst) + now_us / rate.interval_us;
-                prop_assert!(taken <= most);
-            }
-        }
-
-        #[test]
-        fn the_promised_moment_is_kept(burst in 1_u32..50, now_us in 0_u64..1_000_000) {
-            let rate = Rate::new(7, burst);
-            let mut bucket = Bucket::default();
-            let after_us = loop {
-                if let Err(after_us) = bucket.take(rate, now_us) {
-                    break after_us;
-                }
-            };
-            prop_assert!(bucket.take(rate, now_us + after_us - 1).is_err());
-            prop_assert!(bucket.take(rate, now_us + after_us).is_ok());
-        }
     }
 }

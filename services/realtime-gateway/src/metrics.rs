@@ -26,12 +26,13 @@ pub enum Metric {
     InterestReconnects,
     SocketsEvicted,
     SocketsRevoked,
+    HandshakesRefused,
     Forwards,
     Tunnels,
 }
 
 impl Metric {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -54,6 +55,7 @@ impl Metric {
         Self::InterestReconnects,
         Self::SocketsEvicted,
         Self::SocketsRevoked,
+        Self::HandshakesRefused,
         Self::Forwards,
         Self::Tunnels,
     ];
@@ -84,6 +86,7 @@ impl Metric {
             Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
             Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
             Self::SocketsRevoked => "chat_gateway_sockets_revoked_total",
+            Self::HandshakesRefused => "chat_gateway_handshakes_refused_total",
             Self::Forwards => "chat_gateway_forwards_total",
             Self::Tunnels => "chat_gateway_tunnels",
         }
@@ -113,6 +116,9 @@ impl Metric {
             Self::InterestReconnects => "Lost connections for users' events",
             Self::SocketsEvicted => "Sockets closed because their user has too many",
             Self::SocketsRevoked => "Sockets ended because their token was revoked",
+            Self::HandshakesRefused => {
+                "Clients turned away because too many came from their address"
+            }
             Self::Forwards => "Requests for sessions of other gateways, by outcome",
             Self::Tunnels => "WebSockets here whose sessions are at other gateways",
         }

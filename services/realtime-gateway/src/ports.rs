@@ -63,6 +63,9 @@ pub trait Inbox: Send + Sync + 'static {
     /// Hears an event published for `user`.
     fn deliver(&self, user: &UserKey, payload: Bytes);
 
+    /// Hears what was used at some gateway of what users and addresses may ask for.
+    fn used(&self, payload: Bytes);
+
     /// Hears that something was revoked.
     fn revoked(&self);
 

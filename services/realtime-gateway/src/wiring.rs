@@ -20,6 +20,7 @@ use crate::{
     peers::Peers,
     ports::{Interest, Publisher, Requests},
     presence::PresenceFeed,
+    quotas::Quotas,
     random,
     registry::{Conversations, Registry},
     revocations::RevocationFeed,
@@ -165,10 +166,12 @@ fn chat(
         Arc::clone(&registry),
         store.clone(),
         Arc::clone(&receipts),
-        ports.publisher,
+        Arc::clone(&ports.publisher),
         replica,
         lifecycle.tracker(),
     ));
+    let handshakes = config.limits.handshakes();
+    let quotas = Arc::new(Quotas::new(handshakes, ports.publisher, replica));
     let verifier = Verifier::new(apps);
     let revocations = Arc::new(RevocationFeed::new(
         Arc::clone(verifier.revocations()),
@@ -184,6 +187,7 @@ fn chat(
         typing: Arc::clone(&typing),
         calls: Arc::clone(&calls),
         rates: config.limits.rates(),
+        quotas: Arc::clone(&quotas),
         replica,
         tasks: lifecycle.tracker(),
         recovery,
@@ -195,6 +199,7 @@ fn chat(
         calls: Arc::clone(&calls),
         presence: Arc::new(PresenceFeed::new(Arc::clone(&registry))),
         revocations: Arc::clone(&revocations),
+        quotas: Arc::clone(&quotas),
     };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {
@@ -216,6 +221,7 @@ fn chat(
     background.run("positions", async move { checked.check_positions().await });
     background.run("joined", async move { delivery.check_joined().await });
     let watched = Arc::clone(&chat);
+    background.run("quotas", async move { quotas.run().await });
     background.run("revocations", async move { revocations.run().await });
     background.run("tokens", async move { watched.watch_tokens().await });
     background.run("gauges", set_gauges(registry, conversations));

@@ -12,7 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
 use super::{
-    App, AppsError, CallPolicy, ClaimNames, HistoryOrder, Policy, TimeWindow, TokenRules, jwks,
+    App, AppsError, CallPolicy, ClaimNames, HistoryOrder, Limits, Policy, TimeWindow, TokenRules,
+    jwks,
     keys::{Key, KeySource, Origin},
 };
 use crate::Secret;
@@ -87,6 +88,8 @@ struct PolicyEntry {
     recovery: Option<bool>,
     #[serde(default)]
     calls: CallsEntry,
+    #[serde(default)]
+    limits: Limits,
 }
 
 #[derive(Default, Deserialize)]
@@ -233,6 +236,7 @@ impl Reader<'_> {
             retention: self.retention(place, dialect, entry.retention_days)?,
             recovery: entry.recovery.unwrap_or(dialect != Dialect::Clinic),
             calls: self.calls(place, &entry.calls)?,
+            limits: self.limits(place, entry.limits)?,
         })
     }
 
@@ -254,6 +258,14 @@ impl Reader<'_> {
                 format!("policy.retention_days must be 0 (for ever) to {MAX_RETENTION_DAYS}"),
             )),
         }
+    }
+
+    fn limits(&self, place: &str, limits: Limits) -> Result<Limits, AppsError> {
+        if limits.sockets_per_user == Some(0) {
+            let problem = "policy.limits.sockets_per_user must be 1 or more";
+            return Err(self.invalid(place, problem));
+        }
+        Ok(limits)
     }
 
     fn calls(&self, place: &str, entry: &CallsEntry) -> Result<CallPolicy, AppsError> {

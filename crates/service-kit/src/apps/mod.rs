@@ -23,6 +23,7 @@ use chat_domain::{AppId, Dialect, Retention, call::CallRules};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::limits::Rate;
 pub(crate) use keys::{Key, KeySource};
 
 /// An apps file that cannot be used. Its text says where, what, and what to do; `start` hands it on.
@@ -78,6 +79,28 @@ pub struct Policy {
     pub recovery: bool,
     /// How calls go.
     pub calls: CallPolicy,
+    /// How much clients may ask for.
+    pub limits: Limits,
+}
+
+/// How much the clients of an app may ask for. What is `None` is as the service's settings have it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Messages of one socket.
+    pub messages: Option<Rate>,
+    /// Typing signals of one socket.
+    pub typing: Option<Rate>,
+    /// Other events of one socket.
+    pub events: Option<Rate>,
+    /// Messages of one user, on all sockets at all gateways.
+    pub user_messages: Option<Rate>,
+    /// Calls that one user begins, on all sockets at all gateways.
+    pub user_calls: Option<Rate>,
+    /// REST requests of one user to one store.
+    pub user_requests: Option<Rate>,
+    /// Sockets of one user at one gateway.
+    pub sockets_per_user: Option<usize>,
 }
 
 /// How the calls of an app go.

@@ -45,6 +45,7 @@ fn an_app_needs_little() {
             retention: None,
             recovery: true,
             calls: CallPolicy::default(),
+            limits: Limits::default(),
         }
     );
 }

@@ -15,7 +15,8 @@ use crate::app::Caller;
 /// # Errors
 ///
 /// Answers 401 for a missing or bad token, 403 for one whose role or app has no business here, and
-/// 403 for a change that a cookie authenticates but that comes from a foreign page.
+/// 403 for a change that a cookie authenticates but that comes from a foreign page, and 429 for one
+/// request too many.
 pub(super) fn authenticate(
     api: &Api,
     dialect: Dialect,
@@ -30,6 +31,7 @@ pub(super) fn authenticate(
     if principal.app.dialect != dialect {
         return Err(RestError::token(TokenError::Role));
     }
+    api.quota.take(&principal)?;
     let origins = &principal.app.origins;
     match credential.source {
         CredentialSource::Cookie

@@ -15,6 +15,7 @@ mod internal;
 mod observe;
 mod outgoing;
 mod page;
+mod quota;
 mod serve;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use service_kit::{
     apps::Apps,
     auth::Verifier,
     http::{cors_headers, preflight},
+    limits::Rate,
 };
 
 use tower::ServiceExt as _;
@@ -43,6 +45,7 @@ pub use serve::serve;
 
 use crate::app::{App, IceServers};
 use error::RestError;
+use quota::Quota;
 
 /// What the routes of clients work with.
 #[derive(Clone)]
@@ -50,12 +53,14 @@ struct Api {
     app: App,
     verifier: Verifier,
     ice: Arc<IceServers>,
+    quota: Arc<Quota>,
 }
 
 /// Returns the routes of clients: those of each dialect that an app speaks.
 ///
-/// They answer users of the apps whose tokens `verifier` knows, and tell them about `ice`.
-pub fn router(app: App, verifier: Verifier, ice: IceServers) -> Router {
+/// They answer users of the apps whose tokens `verifier` knows, each `requests` unless its app says
+/// otherwise, and tell them about `ice`.
+pub fn router(app: App, verifier: Verifier, ice: IceServers, requests: Rate) -> Router {
     let apps = Arc::clone(verifier.apps());
     let mut router = Router::new().route("/", get(status));
     if apps.speak(Dialect::Consult) {
@@ -81,6 +86,7 @@ pub fn router(app: App, verifier: Verifier, ice: IceServers) -> Router {
             app,
             verifier,
             ice: Arc::new(ice),
+            quota: Arc::new(Quota::new(requests)),
         })
 }
 

@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chat_domain::{ChatError, ErrorKind};
-use service_kit::{DependencyHealth, Service, apps::Apps, auth::Verifier, bind, nats};
+use service_kit::{
+    DependencyHealth, Service, apps::Apps, auth::Verifier, bind, limits::Rate, nats,
+};
 
 use crate::{
     app::{
@@ -15,7 +17,8 @@ use crate::{
         presence::Roster,
     },
     config::{
-        AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs, VerifyConfig,
+        AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs, RequestArgs,
+        VerifyConfig,
     },
     http,
     metrics::Metric,
@@ -99,7 +102,12 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let forgetting = upkeep::keep_forgetting(pg.clone(), known, soft.clone());
     lifecycle.spawn("old revocations", forgetting);
 
-    let routes = http::router(app.clone(), verifier, config.ice.servers());
+    let routes = http::router(
+        app.clone(),
+        verifier,
+        config.ice.servers(),
+        config.requests.rate(),
+    );
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
     let routes = http::internal_router(app.clone(), &config.service_token);
     lifecycle.spawn(
@@ -243,6 +251,12 @@ impl AppendArgs {
             in_flight: self.append_in_flight,
             queue: self.append_queue,
         }
+    }
+}
+
+impl RequestArgs {
+    fn rate(&self) -> Rate {
+        Rate::new(self.requests_per_second, self.requests_burst)
     }
 }
 

@@ -4,7 +4,8 @@ use http::header;
 use serde_json::json;
 
 use crate::http_site::{
-    Ask, ORIGIN, PATIENT, Site, care_token, expired_token, masked, meeting, message, token, with,
+    Ask, CONSULTANT, ORIGIN, PATIENT, Site, care_token, expired_token, masked, meeting, message,
+    token, with,
 };
 
 const ROUTES: [(&str, &str); 9] = [
@@ -291,4 +292,30 @@ async fn a_database_that_is_down_is_temporary() {
         assert!(answer.headers.contains_key(header::RETRY_AFTER));
     }
     assert_eq!(root.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn who_asks_too_much_is_told_when_to_come_back() {
+    let policy = "{ limits = { user_requests = { per_minute = 1, burst = 3 } } }";
+    let site = Site::with_policy(policy).await;
+    let path = format!("conversations?patientId={PATIENT}");
+
+    for _ in 0..3 {
+        assert_eq!(site.get("patient", &path).await.status, 200);
+    }
+    let refused = site.get("patient", &path).await;
+
+    refused.assert_error(429, "one too many");
+    let after: u64 = refused.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    let path = format!("conversations?consultantId={CONSULTANT}");
+    assert_eq!(
+        site.get("consultant", &path).await.status,
+        200,
+        "others may"
+    );
 }

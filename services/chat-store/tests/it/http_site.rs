@@ -17,7 +17,7 @@ use chat_store::{
 };
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
-use service_kit::{Secret, apps::Apps, auth::Verifier};
+use service_kit::{Secret, apps::Apps, auth::Verifier, limits::Rate};
 use test_kit::postgres::Database;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -105,7 +105,12 @@ impl Site {
         let token: Secret = SERVICE_TOKEN.parse().unwrap();
         let verifier = Verifier::new(apps);
         let site = Self {
-            clients: rest::router(app.clone(), verifier.clone(), ice_servers()),
+            clients: rest::router(
+                app.clone(),
+                verifier.clone(),
+                ice_servers(),
+                Rate::new(1_000, 1_000),
+            ),
             internal: rest::internal_router(app.clone(), &token),
             pg,
             app,

@@ -16,6 +16,7 @@ use crate::{
     metrics::Metric,
     ports::Inbox,
     presence::PresenceFeed,
+    quotas::Quotas,
     registry::UserKey,
     revocations::RevocationFeed,
     session::ChatSocket,
@@ -34,6 +35,7 @@ pub struct DeliveryInbox {
     pub calls: Arc<Calls>,
     pub presence: Arc<PresenceFeed>,
     pub revocations: Arc<RevocationFeed>,
+    pub quotas: Arc<Quotas>,
 }
 
 impl Inbox for DeliveryInbox {
@@ -48,6 +50,10 @@ impl Inbox for DeliveryInbox {
         self.delivery.resumed.notify_one();
         self.calls.resumed();
         self.revocations.told();
+    }
+
+    fn used(&self, payload: Bytes) {
+        self.quotas.used_elsewhere(payload);
     }
 
     fn revoked(&self) {

@@ -90,7 +90,11 @@ impl Chat {
             Ok(None) => ("unknown", Class::Other),
             Err(_) => ("rejected", Class::Other),
         };
-        let counted = session.admit(class, &self.parts.rates, self.since_start());
+        let counted = self.count(
+            session,
+            class,
+            decoded.as_ref().ok().and_then(Option::as_ref),
+        );
         let why = match (counted, decoded) {
             (Ok(()), Ok(Some(_))) if is_too_deep => {
                 Why::Failed(ChatError::Malformed("the payload is nested too deep"))
@@ -124,6 +128,29 @@ impl Chat {
             ack,
             why,
         })
+    }
+}
+
+impl Chat {
+    /// Counts an event, and what its user asks for with it.
+    fn count(
+        &self,
+        session: &Session,
+        class: Class,
+        command: Option<&Command>,
+    ) -> Result<(), Exceeded> {
+        let rates = self.parts.rates.of(&session.app().policy.limits);
+        let now = self.since_start();
+        session.admit(class, &rates, now)?;
+        let quotas = &self.parts.quotas;
+        let within = match command {
+            Some(Command::Send(_)) => quotas.message(&session.key(), rates.user_messages),
+            Some(Command::Call(call)) if matches!(call.action, CallAction::Initiate { .. }) => {
+                quotas.call(&session.key(), rates.user_calls)
+            }
+            _ => Ok(()),
+        };
+        within.map_err(|after| session.refuse(after, &rates, now))
     }
 }
 

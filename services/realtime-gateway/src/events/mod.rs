@@ -17,6 +17,7 @@ mod typing;
 
 use std::{
     collections::VecDeque,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,6 +37,7 @@ use crate::{
     limits::Rates,
     metrics::Metric,
     ports::Interest,
+    quotas::Quotas,
     registry::Registry,
     session::{ChatSocket, ExpiryQueue, Origin, RecoveryKey, Session},
     store::Store,
@@ -54,6 +56,7 @@ pub struct Parts {
     pub typing: Arc<TypingSignals>,
     pub calls: Arc<Calls>,
     pub rates: Rates,
+    pub quotas: Arc<Quotas>,
     /// This process, in origins.
     pub replica: u64,
     /// Runs what outlives a call.
@@ -173,6 +176,14 @@ impl Application for Chat {
 
     fn disconnected(&self, socket: &ChatSocket, reason: Reason) {
         self.detach(socket, reason);
+    }
+
+    fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        let admitted = self.parts.quotas.handshake(address);
+        if admitted.is_err() {
+            metrics::counter!(Metric::HandshakesRefused.name()).increment(1);
+        }
+        admitted
     }
 
     fn is_busy(&self, socket: &ChatSocket) -> bool {

@@ -45,8 +45,9 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// The pause before the first and the longest before a further attempt.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(4));
 
-/// The subscription to what is said to all gateways; those of users count from 1.
-const CONTROL: u64 = 0;
+/// The subscriptions to what is said to all gateways; those of users count from 1.
+const REVOKED: u64 = 0;
+const USED: u64 = u64::MAX;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -189,8 +190,10 @@ impl InterestConnection {
     fn resubscribe(&self) {
         let mut state = self.state.lock();
         let mut outgoing = Outgoing::default();
-        let control = format!("SUB {} {CONTROL}\r\n", subject::REVOKED);
-        outgoing.bytes.extend_from_slice(control.as_bytes());
+        for (subject, sid) in [(subject::REVOKED, REVOKED), (subject::USED, USED)] {
+            let line = format!("SUB {subject} {sid}\r\n");
+            outgoing.bytes.extend_from_slice(line.as_bytes());
+        }
         for (sid, user) in &state.users {
             push_subscribe(&mut outgoing.bytes, *sid, user);
         }
@@ -206,7 +209,8 @@ impl InterestConnection {
     ) -> Result<std::convert::Infallible, InterestError> {
         loop {
             match incoming.next().await? {
-                Operation::Message { sid: CONTROL, .. } => inbox.revoked(),
+                Operation::Message { sid: REVOKED, .. } => inbox.revoked(),
+                Operation::Message { sid: USED, payload } => inbox.used(payload),
                 Operation::Message { sid, payload } => {
                     let user = self.state.lock().users.get(&sid).cloned();
                     // Messages for a subscription just given up are still on their way.

@@ -86,7 +86,7 @@ impl Drop for Enrolment {
 }
 
 impl Registry {
-    /// Makes an empty registry that allows a user `max_sockets` sockets.
+    /// Makes an empty registry that allows a user `max_sockets` sockets, unless its app says otherwise.
     #[must_use]
     pub fn new(
         interest: Arc<dyn Interest>,
@@ -131,6 +131,8 @@ impl Registry {
     /// there are too many now: the caller sends it away.
     #[must_use]
     pub fn attach(&self, enrolment: Enrolment, socket: ChatSocket) -> Option<ChatSocket> {
+        let limits = socket.session().app().policy.limits;
+        let max_sockets = limits.sockets_per_user.unwrap_or(self.max_sockets);
         let before = self.change(&enrolment.user, |user| {
             let mut sockets = user.sockets.to_vec();
             sockets.push(socket);
@@ -138,7 +140,7 @@ impl Registry {
         })?;
         // Only now: without it the user may have been gone before the socket came.
         drop(enrolment);
-        let is_full = self.max_sockets <= before.len();
+        let is_full = max_sockets <= before.len();
         is_full.then(|| before.first().cloned()).flatten()
     }
 

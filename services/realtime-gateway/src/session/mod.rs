@@ -207,6 +207,11 @@ impl Session {
     pub fn admit(&self, class: Class, rates: &Rates, now: Duration) -> Result<(), Exceeded> {
         self.state.lock().buckets.take(class, rates, now)
     }
+
+    /// Counts an event that its user may not ask for until `after`.
+    pub fn refuse(&self, after: Duration, rates: &Rates, now: Duration) -> Exceeded {
+        self.state.lock().buckets.refuse(after, rates, now)
+    }
 }
 
 /// Returns in which terms the clients of an app are told things.

@@ -1,6 +1,6 @@
 //! What the transports need of the application above them. Nothing here knows of chat.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -24,6 +24,16 @@ pub trait Application: Send + Sync + 'static {
     ///
     /// Asked for every request that carries an `Origin`.
     fn origin_allowed(&self, origin: &str, host: Option<&str>) -> bool;
+
+    /// Counts a client that connects from `address`, which is no trusted proxy's.
+    ///
+    /// # Errors
+    ///
+    /// Returns in how much time one may; the client is turned away.
+    fn admit(&self, address: IpAddr) -> Result<(), Duration> {
+        let _ = address;
+        Ok(())
+    }
 
     /// Decides on a CONNECT to a namespace that exists.
     ///

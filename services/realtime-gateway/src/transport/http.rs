@@ -1,6 +1,6 @@
 //! Requests: what they ask for, and from where. What a session does with them is in `polling`.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -76,7 +76,10 @@ async fn engine<A: Application>(
         let upgrade = Upgrade::take(request)?;
         let spoken = (Transport::Websocket, false);
         let handshake = handshake(server, peer, upgrade.headers(), spoken);
-        return Ok(upgrade::open(server, config, handshake, upgrade));
+        return Ok(match admit(server, &handshake) {
+            Ok(()) => upgrade::open(server, config, handshake, upgrade),
+            Err(after) => too_many(after),
+        });
     }
     let text = request.uri().query().unwrap_or_default().to_owned();
     let query = Query::parse(&text)?;
@@ -84,7 +87,10 @@ async fn engine<A: Application>(
     match (query.transport, &query.sid) {
         (Transport::Polling, None) if request.method() == Method::GET => {
             let handshake = handshake(server, peer, request.headers(), spoken);
-            Ok(polling::open(server, config, handshake))
+            Ok(match admit(server, &handshake) {
+                Ok(()) => polling::open(server, config, handshake),
+                Err(after) => too_many(after),
+            })
         }
         (Transport::Polling, None) => Err(QueryError::BadHandshakeMethod),
         (Transport::Polling, Some(sid)) => {
@@ -105,7 +111,10 @@ async fn engine<A: Application>(
             match sid {
                 None => {
                     let handshake = handshake(server, peer, upgrade.headers(), spoken);
-                    Ok(upgrade::open(server, config, handshake, upgrade))
+                    Ok(match admit(server, &handshake) {
+                        Ok(()) => upgrade::open(server, config, handshake, upgrade),
+                        Err(after) => too_many(after),
+                    })
                 }
                 Some(sid) => match server.find(sid)? {
                     Place::Here(connection) => Ok(upgrade::probe(connection, upgrade)),
@@ -135,15 +144,22 @@ fn handshake<A: Application>(
     }
 }
 
+/// Counts a client. A proxy that does not say for whom it speaks may speak for everybody.
+fn admit<A: Application>(server: &Shared<A>, handshake: &Handshake) -> Result<(), Duration> {
+    let address = handshake.address;
+    if is_trusted(server, address) {
+        return Ok(());
+    }
+    server.application.admit(address)
+}
+
+fn is_trusted<A: Application>(server: &Shared<A>, address: IpAddr) -> bool {
+    let mut trusted = server.config.trusted_proxies.iter();
+    trusted.any(|network| network.contains(address))
+}
+
 /// Returns the address of the client: the last one that a trusted proxy vouches for.
 fn client_address<A: Application>(server: &Shared<A>, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let is_trusted = |address| {
-        server
-            .config
-            .trusted_proxies
-            .iter()
-            .any(|network| network.contains(address))
-    };
     let hops = headers
         .get_all(FORWARDED_FOR)
         .iter()
@@ -153,7 +169,7 @@ fn client_address<A: Application>(server: &Shared<A>, peer: IpAddr, headers: &He
 
     let mut client = peer;
     for hop in hops {
-        if !is_trusted(client) {
+        if !is_trusted(server, client) {
             break;
         }
         let Ok(address) = hop.trim().parse() else {
@@ -247,6 +263,18 @@ pub(super) fn turned_away() -> Answer {
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
+/// Answers a client from whose address too many came.
+fn too_many(after: Duration) -> Answer {
+    let ms = after.as_millis();
+    let body = format!(
+        r#"{{"message":"Too many connections","code":"rate_limited","retryAfterMs":{ms}}}"#
+    );
+    let mut answer = json(StatusCode::TOO_MANY_REQUESTS, body);
+    let seconds = HeaderValue::from(after.as_secs() + 1);
+    answer.headers_mut().insert(RETRY_AFTER, seconds);
     answer
 }
 

@@ -70,12 +70,16 @@ async fn connect<A: Application>(
     }
 }
 
+/// A client that asked for namespaces so often on one connection, and was refused, has to go.
+const MAX_STAYS: u16 = 64;
+
 fn refuse<A: Application>(connection: &Connection<A>, id: NamespaceId, refused: &Refused) {
     let data = refused.data.as_ref().map(ToString::to_string);
     connection.with(|protocol, sink| {
         protocol.refuse(id, &refused.message, data.as_deref(), sink);
     });
     match refused.then {
+        AfterRefusal::KeepTransport if MAX_STAYS <= id.get() => connection.close(Reason::Flood),
         AfterRefusal::KeepTransport => {}
         AfterRefusal::CloseTransport => connection.close(Reason::Kicked),
     }

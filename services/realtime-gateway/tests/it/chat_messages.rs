@@ -61,7 +61,7 @@ async fn an_acknowledgement_repeats_the_answer() {
 async fn a_burst_keeps_its_order_and_shares_appends() {
     let world = World::new().await;
     let conversation = world.converse();
-    let settings = ["--messages-burst=200"];
+    let settings = ["--messages-burst=200", "--user-messages-burst=200"];
     let gateway = world.gateway_with(&nats_url(), &settings).await;
     let mut consultant = world.connect_consultant(&gateway).await;
     let mut patient = world.connect_patient(&gateway).await;

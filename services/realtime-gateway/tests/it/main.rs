@@ -12,6 +12,7 @@ mod chat_recovery;
 mod chat_rooms;
 mod demo;
 mod dialects;
+mod limits;
 mod notify;
 mod peers_nats;
 mod presence;

@@ -99,6 +99,31 @@ impl Client {
         (client, answer)
     }
 
+    /// Sends one request and returns the beginning of its answer, head and body.
+    pub(crate) async fn request(gateway: SocketAddr, query: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(gateway).await.unwrap();
+        let request =
+            format!("GET /socket.io/?{query} HTTP/1.1\r\nHost: {gateway}\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let n = timeout(DEADLINE, stream.read(&mut answer)).await.unwrap();
+        String::from_utf8_lossy(&answer[..n.unwrap()]).into_owned()
+    }
+
+    /// Asks for the namespace until the connection is over, and returns how often it was refused.
+    pub(crate) async fn connect_until_closed(&mut self, auth: &str) -> usize {
+        let packet = format!("40{}{auth}", self.prefix);
+        for refusals in 0.. {
+            let frame = client::frame(OpCode::Text, packet.as_bytes(), [1, 2, 3, 4]);
+            // The server may have gone by now.
+            let _ = self.stream.write_all(&frame).await;
+            if self.packet().await.is_none() {
+                return refusals;
+            }
+        }
+        unreachable!()
+    }
+
     /// Returns the offset of the last event, if that had one.
     pub(crate) fn offset(&self) -> Option<String> {
         self.offset.clone()

@@ -136,6 +136,25 @@ impl World {
         Gateway { address, service }
     }
 
+    /// Starts a gateway with more settings.
+    pub(crate) async fn gateway_settings(&self, settings: &[&str]) -> Gateway {
+        self.gateway_with(&nats_url(), settings).await
+    }
+
+    /// Hears what is published on a subject.
+    pub(crate) async fn listen(&self, subject: &'static str) -> async_nats::Subscriber {
+        let heard = self.nats.subscribe(subject).await.unwrap();
+        self.nats.flush().await.unwrap();
+        heard
+    }
+
+    /// Gives an app a policy, in TOML, at gateways that start from now on.
+    pub(crate) fn set_policy(&self, app: &str, policy: &str) {
+        let apps = std::fs::read_to_string(&self.apps_file).unwrap();
+        let apps = format!("{apps}[apps.{app}.policy]\n{policy}\n");
+        std::fs::write(&self.apps_file, apps).unwrap();
+    }
+
     /// Makes somebody else.
     pub(crate) fn user() -> UserId {
         new_user()
