@@ -252,6 +252,8 @@ impl From<&Party> for v1::CallParty {
             device: party.device.to_wire(),
             peer_id: party.peer.as_str().to_owned(),
             call_id: party.call.map(WireId::to_wire),
+            age_ms: Some(u64::try_from(party.age.as_millis()).unwrap_or(u64::MAX)),
+            n: party.n,
         }
     }
 }
@@ -265,6 +267,9 @@ impl TryFrom<v1::CallParty> for Party {
             device: DeviceId::from_wire(&party.device)?,
             peer: UserId::new(&party.peer_id)?,
             call: party.call_id.map(|id| CallId::from_wire(&id)).transpose()?,
+            // A device of which that is not known has been there for ever.
+            age: party.age_ms.map_or(Duration::MAX, Duration::from_millis),
+            n: party.n,
         })
     }
 }
@@ -427,6 +432,8 @@ mod tests {
             device: id(1),
             peer: user("b"),
             call: Some(id(2)),
+            age: Duration::from_millis(7),
+            n: 3,
         };
         let wire = v1::CallParty::from(&party);
         assert_eq!(Party::try_from(wire).unwrap(), party);

@@ -99,6 +99,8 @@ fn party(board: &Switchboard, who: usize, n: usize) -> Option<Party> {
         device: device(who, n),
         peer: call.leg(side.other()).user.clone(),
         call: None,
+        age: Duration::MAX,
+        n: 0,
     })
 }
 
@@ -110,6 +112,7 @@ fn request(n: u128, caller: usize, device_n: usize, callee: usize) -> Initiate {
         callee: user(callee),
         conversation: ConversationId(Uuid::nil()),
         kind: CallKind::Audio,
+        n: 0,
     }
 }
 
@@ -138,12 +141,15 @@ fn take(world: &World, step: Step) -> (World, Told) {
         }
         Step::Disconnect(who, n) => {
             next.connected[who][n] = false;
-            next.board.gone(&user(who), device(who, n), now, log);
+            next.board
+                .gone(&user(who), device(who, n), Duration::ZERO, now, log);
         }
         Step::Connect(who, n) => {
             next.connected[who][n] = true;
             let device = device(who, n);
-            told.notices = next.board.back(&user(who), device, None, now, log);
+            told.notices = next
+                .board
+                .back(&user(who), device, None, Duration::ZERO, now, log);
         }
         Step::Signal(who, n, kind) => {
             let signal = Signal::new(kind, &world.n_signals.to_string()).unwrap();
@@ -153,6 +159,8 @@ fn take(world: &World, step: Step) -> (World, Told) {
                 device: device(who, n),
                 peer: user(1 - who),
                 call: None,
+                age: Duration::MAX,
+                n: 0,
             };
             let route = next.board.signal(&party, signal, now, log).unwrap();
             if let Route::Relay { call, to, place } = route {
@@ -419,6 +427,8 @@ fn callee(n: usize) -> Party {
         device: device(1, n),
         peer: user(0),
         call: None,
+        age: Duration::MAX,
+        n: 0,
     }
 }
 
@@ -431,6 +441,8 @@ fn a_stranger_cannot_touch_a_call() {
         device: device(2, 0),
         peer: user(0),
         call: Some(CallId(Uuid::nil())),
+        age: Duration::MAX,
+        n: 0,
     };
     let wrong_peer = Party {
         peer: user(2),
@@ -441,6 +453,8 @@ fn a_stranger_cannot_touch_a_call() {
         device: device(0, 0),
         peer: user(1),
         call: None,
+        age: Duration::MAX,
+        n: 0,
     };
 
     for party in [&stranger, &wrong_peer] {
@@ -459,15 +473,29 @@ fn a_stranger_cannot_touch_a_call() {
 fn who_was_away_is_told_once_what_was_missed() {
     let mut board = ringing();
     let log = &mut Vec::new();
-    board.gone(&user(0), device(0, 0), Timestamp(0), log);
+    board.gone(&user(0), device(0, 0), Duration::ZERO, Timestamp(0), log);
     board.accept(&callee(0), Timestamp(0), log).unwrap();
 
-    let told = board.back(&user(0), device(0, 1), None, Timestamp(0), log);
+    let told = board.back(
+        &user(0),
+        device(0, 1),
+        None,
+        Duration::ZERO,
+        Timestamp(0),
+        log,
+    );
 
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].tell, Tell::Accepted);
     assert_eq!(told[0].to, Recipient::Device(user(0), device(0, 1)));
-    let again = board.back(&user(0), device(0, 0), None, Timestamp(0), log);
+    let again = board.back(
+        &user(0),
+        device(0, 0),
+        None,
+        Duration::ZERO,
+        Timestamp(0),
+        log,
+    );
     assert_eq!(again, []);
 }
 
@@ -478,13 +506,27 @@ fn who_was_lost_is_told_what_was_said_into_the_void() {
     board.accept(&callee(0), Timestamp(1), log).unwrap();
     board.lost(&user(0), device(0, 0), Timestamp(0), Timestamp(2), log);
 
-    let told = board.back(&user(0), device(0, 1), None, Timestamp(2), log);
+    let told = board.back(
+        &user(0),
+        device(0, 1),
+        None,
+        Duration::ZERO,
+        Timestamp(2),
+        log,
+    );
 
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].tell, Tell::Accepted);
-    board.gone(&user(0), device(0, 1), Timestamp(2), log);
+    board.gone(&user(0), device(0, 1), Duration::ZERO, Timestamp(2), log);
     assert_eq!(
-        board.back(&user(0), device(0, 0), None, Timestamp(2), log),
+        board.back(
+            &user(0),
+            device(0, 0),
+            None,
+            Duration::ZERO,
+            Timestamp(2),
+            log
+        ),
         []
     );
 }
@@ -495,12 +537,12 @@ fn a_recovered_session_takes_the_place_of_the_one_it_continues() {
     let log = &mut Vec::new();
     let (old, new) = (device(0, 0), device(0, 1));
 
-    let told = board.back(&user(0), new, Some(old), Timestamp(1), log);
+    let told = board.back(&user(0), new, Some(old), Duration::ZERO, Timestamp(1), log);
 
     assert_eq!(told, []);
     let call = board.call_of(&user(0)).unwrap();
     assert_eq!(call.caller.device, Some(new));
-    board.gone(&user(0), old, Timestamp(1), log);
+    board.gone(&user(0), old, Duration::ZERO, Timestamp(1), log);
     assert_eq!(board.call_of(&user(0)).unwrap().caller.gone_since, None);
 }
 
@@ -540,10 +582,50 @@ fn a_call_ends_wherever_its_user_names_it() {
 }
 
 #[test]
+fn who_is_back_has_time_to_be_announced_however_late_it_is_known_that_they_went() {
+    let rules = CallRules {
+        ring: Duration::from_secs(45),
+        grace: Duration::from_secs(10),
+    };
+    let outcome = |ago, after| {
+        let mut board = Switchboard::default();
+        let log = &mut Vec::new();
+        let request = request(0, 0, 0, 1);
+        board.initiate(&request, rules, Timestamp(0), log).unwrap();
+        let now = Timestamp(20_000);
+        let ago = Duration::from_millis(ago);
+        board.gone(&user(0), device(0, 0), ago, now, log);
+        board.expire(now.after(Duration::from_millis(after)), log);
+        board.call(CallId(Uuid::nil())).unwrap().phase
+    };
+
+    assert_eq!(outcome(4_000, 5_999), Phase::Ringing);
+    assert_eq!(outcome(4_000, 6_000), Phase::Over(Outcome::Cancelled));
+    assert_eq!(outcome(15_000, 2_999), Phase::Ringing);
+    assert_eq!(outcome(15_000, 3_000), Phase::Over(Outcome::Cancelled));
+}
+
+#[test]
+fn a_device_that_came_since_the_answer_hangs_up_without_naming_the_call() {
+    let mut board = ringing();
+    let log = &mut Vec::new();
+    board.accept(&callee(0), Timestamp(1), log).unwrap();
+    let aged = |age| Party {
+        age: Duration::from_millis(age),
+        ..callee(1)
+    };
+
+    let beside = board.hang_up(&aged(2), Timestamp(2), log).unwrap();
+    let since = board.hang_up(&aged(1), Timestamp(2), log).unwrap();
+
+    assert_eq!((beside, since), (None, Some(CallId(Uuid::nil()))));
+}
+
+#[test]
 fn the_earliest_deadline_decides_however_late_it_is_seen() {
     let mut board = ringing();
     let log = &mut Vec::new();
-    board.gone(&user(0), device(0, 0), Timestamp(0), log);
+    board.gone(&user(0), device(0, 0), Duration::ZERO, Timestamp(0), log);
 
     board.expire(Timestamp(1_000), log);
 
@@ -558,6 +640,8 @@ fn signals_wait_for_the_call_they_are_meant_for_and_not_for_ever() {
             device: device(0, 0),
             peer: user(1),
             call: None,
+            age: Duration::MAX,
+            n: 0,
         };
         let signal = Signal::new(kind, "").unwrap();
         board

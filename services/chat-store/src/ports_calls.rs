@@ -28,7 +28,9 @@ pub struct Logged {
 }
 
 /// Decides about calls by the rules of [`chat_domain::call::Switchboard`], whose methods say what
-/// each request means. Every change comes out of the log.
+/// each request means. Every change comes out of the log. What a device numbers takes effect once: it
+/// is answered as before when it comes again, and refused when a later one or the device's end came
+/// before it. That is remembered for a minute.
 pub trait CallState: Send + Sync {
     /// Starts a call, unless it exists or cannot.
     fn initiate<'a>(
@@ -52,17 +54,24 @@ pub trait CallState: Send + Sync {
     /// Hangs up; `None` when there is nothing to end.
     fn hang_up<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, Option<CallId>>;
 
-    /// Notes that a device is disconnected.
-    fn gone<'a>(&'a self, app: &'a AppId, user: &'a UserId, device: DeviceId) -> Answer<'a, ()>;
+    /// Notes that a device was disconnected so long `ago`. What it asked for is not done any more.
+    fn gone<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Answer<'a, ()>;
 
-    /// Notes that a user connected, in place of another device if that is known; returns what the
-    /// device has to be told.
+    /// Notes that a user connected so long ago, in place of another device if that is known; returns
+    /// what the device has to be told.
     fn back<'a>(
         &'a self,
         app: &'a AppId,
         user: &'a UserId,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        age: Duration,
     ) -> Answer<'a, Vec<Notice>>;
 
     /// Decides whether a signal may pass; parks it if it may later.

@@ -106,6 +106,26 @@ describe('a callee with several devices', () => {
   });
 });
 
+describe('somebody who hangs up without saying which call it is', () => {
+  test('is in it with a device that came since, and not with one that was there', async (t) => {
+    const talk = await pair(t);
+    const { caller, callee, consultant, patient } = talk;
+    const beside = await connect(t, patient, { url: gateway(0) });
+    await connectCall(talk);
+    await beside.next('call:ended');
+
+    await beside.ask('call:end', { toUserId: consultant.id });
+    assert.deepEqual(caller.all('call:ended'), []);
+
+    // It may be what became of the one in the call, before anybody saw that that one is gone.
+    const since = await connect(t, patient, { url: gateway(1) });
+    say(since, 'end', consultant);
+    await caller.next('call:ended');
+    await callee.next('call:ended');
+    await assertOutcomes(patient, ['ended']);
+  });
+});
+
 describe('a callee who is not there', () => {
   test('rings when a device connects in time', async (t) => {
     const { consultant, patient, conversationId } = await newConversation();

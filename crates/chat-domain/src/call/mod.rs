@@ -292,6 +292,16 @@ impl Call {
         }
     }
 
+    /// Tells whether a device that connected `age` before `now` came since the call began on that side:
+    /// then it is none that was there beside the one in the call.
+    pub(crate) fn came_later(&self, side: Side, age: Duration, now: Timestamp) -> bool {
+        let began = match side {
+            Side::Caller => Some(self.started_at),
+            Side::Callee => self.answered_at,
+        };
+        began.is_some_and(|began| began <= now.before(age))
+    }
+
     /// Returns how long the two were connected; `None` unless they were and it is over.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {

@@ -1,5 +1,7 @@
 //! What gateways ask about calls.
 
+use std::time::Duration;
+
 use chat_domain::{
     AppId, ChatError, UserId,
     call::{CallId, CallKind, DeviceId, GatewayId, Party, Signal, Summary},
@@ -24,6 +26,7 @@ pub(super) async fn initiate(
             &UserId::new(&request.callee_id)?,
             id(&request.conversation_id)?,
             CallKind::parse(&request.kind)?,
+            request.n,
         )
         .await?;
     Ok(ringing.into())
@@ -85,7 +88,8 @@ pub(super) async fn gone(
         user: &UserId::new(&request.user_id)?,
     };
     let device = id(&request.device)?;
-    app.calls().gone(member, device).await?;
+    let ago = Duration::from_millis(request.ago_ms);
+    app.calls().gone(member, device, ago).await?;
     app.roster().leave(member, device).await?;
     Ok(v1::DeviceGoneReply {})
 }
@@ -109,7 +113,8 @@ pub(super) async fn back(
     }
     // First: missed calls are told in one answer alone, so nothing may fail after them.
     app.roster().come(member, device, request.again).await?;
-    let arrival = app.calls().back(member, device, replaces).await?;
+    let age = Duration::from_millis(request.age_ms);
+    let arrival = app.calls().back(member, device, replaces, age).await?;
     Ok(v1::DeviceBackReply {
         notices: arrival
             .notices

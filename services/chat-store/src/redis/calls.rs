@@ -45,9 +45,11 @@ impl RedisState {
         self.key(&format!("parked:{app}{SEPARATOR}{user}"))
     }
 
-    fn keys_of(&self, app: &AppId, users: &[&str]) -> Vec<String> {
-        let parked = users.iter().map(|user| self.parked(app, user));
-        self.keys(app).into_iter().chain(parked).collect()
+    /// The keys of a function about a user, and about its peer where that takes part.
+    fn keys_of(&self, app: &AppId, [user, peer]: [&str; 2]) -> Vec<String> {
+        let asked = self.key(&format!("asked:{app}{SEPARATOR}{user}"));
+        let own = [self.parked(app, user), self.parked(app, peer), asked];
+        self.keys(app).into_iter().chain(own).collect()
     }
 
     /// Asks a function that decides, after whatever has to end first.
@@ -73,7 +75,7 @@ impl RedisState {
         let [id, caller, callee] = parts[..] else {
             return Err(inconsistent("calls_due")("a member that is no call"));
         };
-        let request = Request::new("calls_expire", &self.keys_of(app, &[caller, callee]))
+        let request = Request::new("calls_expire", &self.keys_of(app, [caller, callee]))
             .arg(app.as_str())
             .arg(id)
             .arg(member);
@@ -81,10 +83,11 @@ impl RedisState {
         Ok(())
     }
 
-    /// Begins a request of a party: app, user, peer, call and device are its first arguments.
+    /// Begins a request of a party: app, user, peer, call and device are its first arguments, and
+    /// [`Request::numbered`] ends it.
     fn of_party(&self, function: &'static str, app: &AppId, party: &Party) -> Request {
         let users = [party.user.as_str(), party.peer.as_str()];
-        Request::new(function, &self.keys_of(app, &users))
+        Request::new(function, &self.keys_of(app, users))
             .arg(app.as_str())
             .arg(&users)
             .text(&party.call.map_or_else(String::new, |id| id.to_string()))
@@ -102,7 +105,7 @@ impl RedisState {
             return Err(ChatError::Malformed("nobody can call themselves"));
         }
         let users = [request.caller.as_str(), request.callee.as_str()];
-        let command = Request::new(FUNCTION, &self.keys_of(app, &users))
+        let command = Request::new(FUNCTION, &self.keys_of(app, users))
             .arg(app.as_str())
             .text(&request.call)
             .arg(&users)
@@ -112,7 +115,8 @@ impl RedisState {
             .text(&rules.ring.as_millis())
             .text(&rules.grace.as_millis())
             .text(&Parked::EARLY.as_millis())
-            .text(&GATEWAY_LEASE.as_millis());
+            .text(&GATEWAY_LEASE.as_millis())
+            .numbered(request.device, request.n);
         let reply = self.decide(app, command).await?;
         match words(&reply)[..] {
             ["new", id] => Ok(Ringing::New(call_id(FUNCTION, id)?)),
@@ -120,6 +124,7 @@ impl RedisState {
             ["connected", id] => Ok(Ringing::Connected(call_id(FUNCTION, id)?)),
             ["merged", id] => Ok(Ringing::Merged(call_id(FUNCTION, id)?)),
             ["busy", id] => Ok(Ringing::Busy(call_id(FUNCTION, id)?)),
+            ["late"] => Err(late()),
             _ => Err(unexpected(FUNCTION)),
         }
     }
@@ -135,18 +140,26 @@ impl RedisState {
             ["forbidden"] => Err(ChatError::Forbidden("only who is called can do that")),
             ["connected"] => Err(ChatError::Conflict("the call was answered already")),
             ["over"] => Err(ChatError::Conflict("the call is over")),
+            ["late"] => Err(late()),
             _ => Err(unexpected(function)),
         }
     }
 
-    async fn gone(&self, app: &AppId, user: &UserId, device: DeviceId) -> Result<(), ChatError> {
-        self.decide(app, self.gone_request(app, user, device))
-            .await?;
+    async fn gone(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Result<(), ChatError> {
+        let request = self.gone_request(app, user, device);
+        let request = request.arg("").text(&ago.as_millis());
+        self.decide(app, request).await?;
         Ok(())
     }
 
     pub(super) fn gone_request(&self, app: &AppId, user: &UserId, device: DeviceId) -> Request {
-        Request::new("calls_gone", &self.keys_of(app, &[user.as_str()]))
+        Request::new("calls_gone", &self.keys_of(app, [user.as_str(); 2]))
             .arg(user.as_str())
             .text(&device)
     }
@@ -157,13 +170,15 @@ impl RedisState {
         user: &UserId,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        age: Duration,
     ) -> Result<Vec<Notice>, ChatError> {
         const FUNCTION: &str = "calls_back";
-        let request = Request::new(FUNCTION, &self.keys_of(app, &[user.as_str()]))
+        let request = Request::new(FUNCTION, &self.keys_of(app, [user.as_str(); 2]))
             .arg(user.as_str())
             .text(&device)
             .text(&replaces.map_or_else(String::new, |device| device.to_string()))
-            .text(&GATEWAY_LEASE.as_millis());
+            .text(&GATEWAY_LEASE.as_millis())
+            .text(&age.as_millis());
         let reply = self.decide(app, request).await?;
         let (call, tell) = match words(&reply)[..] {
             ["nothing"] => return Ok(Vec::new()),
@@ -198,15 +213,16 @@ impl RedisState {
             SignalKind::Answer => "answer",
             SignalKind::Candidate => "candidate",
         };
-        let request = Request::new(FUNCTION, &self.keys_of(app, &[party.user.as_str()]))
-            .arg(party.user.as_str())
-            .arg(party.peer.as_str())
+        let users = [party.user.as_str(), party.peer.as_str()];
+        let request = Request::new(FUNCTION, &self.keys_of(app, users))
+            .arg(&users)
             .text(&party.device)
             .arg(kind)
             .arg(signal.payload())
             .text(&Parked::EARLY.as_millis())
             .text(&Parked::MAX_QUEUE)
-            .text(&party.call.map_or_else(String::new, |id| id.to_string()));
+            .text(&party.call.map_or_else(String::new, |id| id.to_string()))
+            .numbered(party.device, party.n);
         let reply = self.decide(app, request).await?;
         match words(&reply)[..] {
             ["relay", call, _peer, device, place] => Ok(Route::Relay {
@@ -215,7 +231,8 @@ impl RedisState {
                 place: number(FUNCTION, place)?,
             }),
             ["parked"] => Ok(Route::Parked),
-            ["dropped"] => Ok(Route::Dropped),
+            // Nobody waits for the answer to a late one any more.
+            ["dropped" | "late"] => Ok(Route::Dropped),
             ["full"] => Err(ChatError::TooLarge("the list of signals")),
             _ => Err(unexpected(FUNCTION)),
         }
@@ -229,7 +246,7 @@ impl RedisState {
     ) -> Result<Option<Handed>, ChatError> {
         const FUNCTION: &str = "calls_waiting";
         let (from, to) = (&call.leg(side).user, &call.leg(side.other()).user);
-        let request = Request::new(FUNCTION, &self.keys_of(app, &[from.as_str()]))
+        let request = Request::new(FUNCTION, &self.keys_of(app, [from.as_str(); 2]))
             .text(&call.id)
             .arg(side.as_str());
         let reply: Vec<String> = self.run(&request).await?;
@@ -259,9 +276,10 @@ impl RedisState {
     }
 
     async fn handed(&self, app: &AppId, handed: &Handed) -> Result<(), ChatError> {
-        let request = Request::new("calls_handed", &self.keys_of(app, &[handed.from.as_str()]))
+        let from = handed.from.as_str();
+        let request = Request::new("calls_handed", &self.keys_of(app, [from; 2]))
             .text(&handed.call)
-            .arg(handed.from.as_str())
+            .arg(from)
             .text(&handed.first)
             .text(&handed.signals.len());
         let _status: Vec<String> = self.run(&request).await?;
@@ -307,7 +325,7 @@ impl RedisState {
             let (change, detail) = record::write_change(transition.change);
             let users = [call.caller.user.as_str(), call.callee.user.as_str()];
             let json = record::write(call).map_err(inconsistent("calls_restore"))?;
-            let request = Request::new("calls_restore", &self.keys_of(app, &users))
+            let request = Request::new("calls_restore", &self.keys_of(app, users))
                 .arg(app.as_str())
                 .arg(json)
                 .arg(change)
@@ -348,6 +366,10 @@ where
     text.parse().map_err(inconsistent(function))
 }
 
+fn late() -> ChatError {
+    ChatError::Conflict("the device asked for something else since, or is gone")
+}
+
 fn unexpected(function: &'static str) -> ChatError {
     inconsistent(function)("an answer that it never gives").into()
 }
@@ -366,6 +388,7 @@ impl CallState for RedisState {
         Box::pin(async move {
             let request = self.of_party("calls_accept", app, party);
             let request = request.text(&GATEWAY_LEASE.as_millis());
+            let request = request.numbered(party.device, party.n);
             let accepted = self.change(app, request).await?;
             accepted.ok_or_else(|| unexpected("calls_accept"))
         })
@@ -380,17 +403,26 @@ impl CallState for RedisState {
         Box::pin(async move {
             let request = self.of_party("calls_reject", app, party);
             let request = request.arg(reason.as_deref().unwrap_or_default());
+            let request = request.numbered(party.device, party.n);
             let rejected = self.change(app, request).await?;
             rejected.ok_or_else(|| unexpected("calls_reject"))
         })
     }
 
     fn hang_up<'a>(&'a self, app: &'a AppId, party: &'a Party) -> Answer<'a, Option<CallId>> {
-        Box::pin(self.change(app, self.of_party("calls_hang_up", app, party)))
+        let request = self.of_party("calls_hang_up", app, party);
+        let request = request.text(&party.age.as_millis());
+        Box::pin(self.change(app, request.numbered(party.device, party.n)))
     }
 
-    fn gone<'a>(&'a self, app: &'a AppId, user: &'a UserId, device: DeviceId) -> Answer<'a, ()> {
-        Box::pin(self.gone(app, user, device))
+    fn gone<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Answer<'a, ()> {
+        Box::pin(self.gone(app, user, device, ago))
     }
 
     fn back<'a>(
@@ -399,8 +431,9 @@ impl CallState for RedisState {
         user: &'a UserId,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        age: Duration,
     ) -> Answer<'a, Vec<Notice>> {
-        Box::pin(self.back(app, user, device, replaces))
+        Box::pin(self.back(app, user, device, replaces, age))
     }
 
     fn signal<'a>(

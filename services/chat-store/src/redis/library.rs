@@ -1,5 +1,6 @@
 //! Runs the functions of `functions/`, and puts back what a server lacks: the library, or the calls.
 
+use chat_domain::call::DeviceId;
 use redis::{Cmd, FromRedisValue, RedisError as Driver, ToRedisArgs};
 
 use super::{
@@ -22,7 +23,7 @@ const SOURCE: &str = concat!(
     include_str!("functions/presence.lua"),
 );
 /// That of [`SOURCE`]. A newer library on the server stays: it serves this release, too.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// How often a request is repeated after something was put back.
 const ATTEMPTS: usize = 4;
@@ -46,6 +47,11 @@ impl Request {
     pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.command.arg(argument);
         self
+    }
+
+    /// Ends the arguments with who asks and the number of what it asks.
+    pub(super) fn numbered(self, device: DeviceId, n: u64) -> Self {
+        self.text(&device).text(&n)
     }
 
     /// Adds an argument as the text that it displays as.
@@ -154,7 +160,7 @@ mod tests {
     use super::*;
 
     /// FNV-1a of the source of [`VERSION`].
-    const CHECKSUM: u64 = 0xf812_96e0_e291_b119;
+    const CHECKSUM: u64 = 0xc122_0f4d_583c_5aac;
 
     #[test]
     fn a_changed_library_has_a_new_version() {

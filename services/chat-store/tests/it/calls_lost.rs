@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Phones {
-    async fn found(&self, id: CallId) -> Call {
+    pub(crate) async fn found(&self, id: CallId) -> Call {
         self.state.find(&self.world.id, id).await.unwrap().unwrap()
     }
 
@@ -146,6 +146,7 @@ async fn of_two_calls_of_a_user_the_newer_one_goes_on() {
         callee: phones.caller().clone(),
         conversation: phones.conversation,
         kind: chat_domain::call::CallKind::Audio,
+        n: 0,
     };
     let other = Shared::new();
     let ringing = other.calls.initiate(&app(), &request, RULES).await;
@@ -208,10 +209,18 @@ async fn a_device_that_nobody_announces_again_is_gone() {
     let calls = &shared.calls;
 
     // Its sibling does not take its place before it had its chance.
-    let sibling = calls.back(&app(), &user(1), device(1, 1), None).await;
+    let sibling = calls
+        .back(&app(), &user(1), device(1, 1), None, Duration::ZERO)
+        .await;
     assert_eq!(sibling.unwrap(), []);
     calls
-        .back(&app(), &user(0), device(0, 0), Some(device(0, 0)))
+        .back(
+            &app(),
+            &user(0),
+            device(0, 0),
+            Some(device(0, 0)),
+            Duration::MAX,
+        )
         .await
         .unwrap();
     shared.pass(GATEWAY_LEASE + RULES.grace + Duration::from_secs(1));
@@ -233,7 +242,7 @@ async fn devices_that_are_announced_again_keep_their_call() {
     for who in [0, 1] {
         let (user, device) = (user(who), device(who, 0));
         calls
-            .back(&app(), &user, device, Some(device))
+            .back(&app(), &user, device, Some(device), Duration::MAX)
             .await
             .unwrap();
     }

@@ -1,7 +1,7 @@
 //! Two people who can call each other through a store, and what comes of it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_domain::{
     AppId, ChatError, ConversationId, Seq, UserId,
@@ -153,6 +153,7 @@ impl Phones {
             callee_id: self.callee().as_str().to_owned(),
             conversation_id: self.conversation.to_wire(),
             kind: "video".to_owned(),
+            n: 0,
         }
     }
 
@@ -177,6 +178,8 @@ impl Phones {
             device: device(1),
             peer: self.callee().clone(),
             call: None,
+            age: Duration::MAX,
+            n: 0,
         };
         (&party).into()
     }
@@ -187,6 +190,8 @@ impl Phones {
             device: device(2),
             peer: self.caller().clone(),
             call: None,
+            age: Duration::MAX,
+            n: 0,
         };
         (&party).into()
     }
@@ -236,6 +241,7 @@ impl Phones {
             device: device(socket).to_wire(),
             replaces: replaces.map(|socket| device(socket).to_wire()),
             again: false,
+            age_ms: 0,
         };
         self.asked.ask(Rpc::DeviceBack, &request).await.unwrap()
     }

@@ -63,8 +63,16 @@ async fn replica(calls: RedisState, n: u64) {
             3..6 => drop(calls.accept(&app, &party).await),
             6 => drop(calls.reject(&app, &party, None).await),
             7 => drop(calls.hang_up(&app, &party).await),
-            8 if below(2) == 0 => drop(calls.gone(&app, &user(who), device(who, d)).await),
-            8 => drop(calls.back(&app, &user(who), device(who, d), None).await),
+            8 if below(2) == 0 => drop(
+                calls
+                    .gone(&app, &user(who), device(who, d), Duration::ZERO)
+                    .await,
+            ),
+            8 => drop(
+                calls
+                    .back(&app, &user(who), device(who, d), None, Duration::ZERO)
+                    .await,
+            ),
             _ => drop(calls.expire(&app, 4).await),
         }
     }
@@ -169,7 +177,7 @@ async fn each_call_has_one_legal_history_whichever_processes_touch_it_and_die() 
         for d in 0..2 {
             shared
                 .calls
-                .gone(&app(), &user(who), device(who, d))
+                .gone(&app(), &user(who), device(who, d), Duration::ZERO)
                 .await
                 .unwrap();
         }

@@ -66,6 +66,7 @@ async fn a_caller_that_was_gone_takes_its_call_up_on_another_device() {
         app: phones.app(),
         user_id: phones.caller().as_str().to_owned(),
         device: device(1).to_wire(),
+        ago_ms: 0,
     };
 
     let _: v1::DeviceGoneReply = phones.asked.ask(Rpc::DeviceGone, &gone).await.unwrap();
@@ -99,6 +100,29 @@ async fn a_call_ends_wherever_its_user_names_it() {
         call.map(|call| call.phase),
         Some(Phase::Over(Outcome::Ended))
     );
+}
+
+#[tokio::test]
+async fn a_repeated_ring_does_not_take_back_a_call_that_went_on_elsewhere() {
+    let phones = Phones::new().await;
+    let on = |socket| v1::InitiateCallRequest {
+        device: device(socket).to_wire(),
+        n: 1,
+        ..phones.call()
+    };
+    let rang = phones.initiate(&on(1)).await.unwrap();
+    let Ringing::New(id) = rang else {
+        panic!("{rang:?}");
+    };
+    let moved = phones.initiate(&on(3)).await;
+
+    // A gateway that heard no answer asks again.
+    let again = phones.initiate(&on(1)).await;
+
+    assert_eq!(moved.unwrap(), Ringing::Already(id));
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    let call = phones.found(id).await;
+    assert_eq!((call.version, call.caller.device), (2, Some(device(3))));
 }
 
 #[tokio::test]

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use chat_domain::{
-    ChatError, Timestamp,
+    ChatError,
     call::{
-        Call, Change, Handed, Notice, Outcome, Party, Phase, Ringing, Route, Side, Signal,
-        SignalKind, Tell, Transition,
+        Change, Handed, Notice, Outcome, Party, Phase, Ringing, Route, Side, Signal, SignalKind,
+        Tell, Transition,
     },
 };
 
@@ -47,6 +47,9 @@ suite!(
     an_end_is_remembered_for_a_while,
     a_call_that_is_declined_again_is_declined,
     a_signal_that_names_a_call_is_for_that_alone,
+    a_device_that_came_later_hangs_up_without_naming_the_call,
+    who_was_there_beside_a_device_does_not_take_its_place,
+    a_late_notice_gives_no_second_grace,
 );
 
 fn changes(log: &[Transition]) -> Vec<Change> {
@@ -135,7 +138,7 @@ async fn a_caller_who_stays_away_cancels(subject: &impl Subject) {
 
     subject
         .state()
-        .gone(&app(), &user(0), device(0, 0))
+        .gone(&app(), &user(0), device(0, 0), Duration::ZERO)
         .await
         .unwrap();
     subject.pass(RULES.grace);
@@ -148,11 +151,14 @@ async fn a_caller_who_stays_away_cancels(subject: &impl Subject) {
 async fn who_comes_back_in_time_keeps_the_call(subject: &impl Subject) {
     let state = subject.state();
     ring(subject).await;
-    state.gone(&app(), &user(0), device(0, 0)).await.unwrap();
+    state
+        .gone(&app(), &user(0), device(0, 0), Duration::ZERO)
+        .await
+        .unwrap();
     state.accept(&app(), &party(1, 0, 0)).await.unwrap();
 
     let told = state
-        .back(&app(), &user(0), device(0, 1), None)
+        .back(&app(), &user(0), device(0, 1), None, Duration::ZERO)
         .await
         .unwrap();
     subject.pass(RULES.grace);
@@ -186,7 +192,7 @@ async fn the_devices_of_a_silent_gateway_are_gone(subject: &impl Subject) {
 
     // Told to a device whose gateway may have been dead by then.
     let told = state
-        .back(&app(), &user(0), device(0, 1), None)
+        .back(&app(), &user(0), device(0, 1), None, Duration::ZERO)
         .await
         .unwrap();
     let tells: Vec<Tell> = told.iter().map(|notice: &Notice| notice.tell).collect();
@@ -326,121 +332,63 @@ async fn a_signal_that_names_a_call_is_for_that_alone(subject: &impl Subject) {
     assert_eq!(route(1).await, Route::Dropped);
 }
 
-/// A small generator: the same seed gives the same requests.
-struct Random(u64);
+async fn a_device_that_came_later_hangs_up_without_naming_the_call(subject: &impl Subject) {
+    let state = subject.state();
+    ring(subject).await;
+    subject.pass(Duration::from_secs(10));
+    state.accept(&app(), &party(1, 0, 0)).await.unwrap();
+    subject.pass(Duration::from_secs(10));
+    let after = async |seconds| {
+        let party = Party {
+            age: Duration::from_secs(seconds),
+            ..party(1, 1, 0)
+        };
+        state.hang_up(&app(), &party).await.unwrap()
+    };
 
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 16).unwrap() % n
-    }
+    let beside = after(15).await;
+    let since = after(5).await;
+
+    assert_eq!((beside, since), (None, Some(call_id(1))));
+    let moved = Change::Moved(device(1, 0));
+    let ended = Change::Ended(Side::Callee);
+    assert_eq!(changes(&subject.logged().await)[2..], [moved, ended]);
 }
 
-/// The same random request to both, as text that does not depend on clocks.
-async fn act(subject: &impl Subject, seed: u64, n: u128) -> String {
-    let (state, app) = (subject.state(), app());
-    let random = &mut Random(seed);
-    // Multiples of 7 s stay clear of all deadlines, whatever the server's clock adds.
-    let jumps = [0, 0, 0, 0, 0, 7, 14, 35, 140, 350];
-    subject.pass(Duration::from_secs(jumps[random.below(jumps.len())]) + Duration::from_millis(5));
-    let who = random.below(3);
-    let (d, peer) = (random.below(2), (who + 1 + random.below(2)) % 3);
-    let mut party = party(who, d, peer);
-    if random.below(4) == 0 {
-        party.call = Some(call_id(n.saturating_sub(1 + random.below(3) as u128)));
-    }
-    match random.below(14) {
-        0..3 => {
-            let request = request(n, who, d, peer);
-            format!("{:?}", state.initiate(&app, &request, RULES).await)
-        }
-        3..5 => format!("{:?}", state.accept(&app, &party).await),
-        5 => format!("{:?}", state.reject(&app, &party, Some("no".into())).await),
-        6 => format!("{:?}", state.hang_up(&app, &party).await),
-        7 => format!("{:?}", state.gone(&app, &user(who), device(who, d)).await),
-        8 => {
-            let replaces = (random.below(3) == 0).then(|| device(who, 1 - d));
-            format!(
-                "{:?}",
-                state.back(&app, &user(who), device(who, d), replaces).await
-            )
-        }
-        9..12 => {
-            let kinds = [SignalKind::Offer, SignalKind::Answer, SignalKind::Candidate];
-            let signal = signal(kinds[random.below(3)], &n.to_string());
-            format!("{:?}", state.signal(&app, &party, &signal).await)
-        }
-        12 => {
-            let side = [Side::Caller, Side::Callee][random.below(2)];
-            let id = call_id(n.saturating_sub(1 + random.below(4) as u128));
-            let Some(call) = state.find(&app, id).await.unwrap() else {
-                return "no such call".to_owned();
-            };
-            let waiting = state.waiting(&app, &call, side).await.unwrap();
-            if let Some(handed) = &waiting {
-                state.handed(&app, handed).await.unwrap();
-            }
-            let signals = waiting.as_ref().map(payloads).map(|all| all.join(","));
-            format!("{signals:?} {waiting:?}")
-        }
-        _ => {
-            state.expire(&app, 1_000).await.unwrap();
-            String::new()
-        }
-    }
+async fn who_was_there_beside_a_device_does_not_take_its_place(subject: &impl Subject) {
+    let state = subject.state();
+    ring(subject).await;
+    subject.pass(Duration::from_secs(30));
+    let (old, other, new) = (device(0, 0), device(0, 1), device(0, 2));
+    state
+        .gone(&app(), &user(0), old, Duration::ZERO)
+        .await
+        .unwrap();
+    let back = async |device, seconds| {
+        let age = Duration::from_secs(seconds);
+        let told = state.back(&app(), &user(0), device, None, age).await;
+        told.unwrap();
+        let call = state.find(&app(), call_id(1)).await.unwrap().unwrap();
+        call.caller.device
+    };
+
+    assert_eq!(back(other, 40).await, Some(old));
+    assert_eq!(back(new, 20).await, Some(new));
 }
 
-/// The call without its clock readings.
-fn timeless(call: &Call) -> Call {
-    let set = |moment: Option<Timestamp>| moment.map(|_| Timestamp(0));
-    let mut call = call.clone();
-    (call.started_at, call.rings_until) = (Timestamp(0), Timestamp(0));
-    call.answered_at = set(call.answered_at);
-    call.ended_at = set(call.ended_at);
-    call.caller.heard_until = set(call.caller.heard_until);
-    call.callee.heard_until = set(call.callee.heard_until);
-    call.caller.gone_since = set(call.caller.gone_since);
-    call.callee.gone_since = set(call.callee.gone_since);
-    call
-}
+async fn a_late_notice_gives_no_second_grace(subject: &impl Subject) {
+    let state = subject.state();
+    ring(subject).await;
+    subject.pass(Duration::from_secs(200));
 
-fn timeless_log(mut log: Vec<Transition>) -> Vec<(Call, Change)> {
-    // Of calls that end in one sweep, either may be first.
-    log.sort_by_key(|transition| (transition.call.id, transition.call.version));
-    log.iter()
-        .map(|transition| (timeless(&transition.call), transition.change))
-        .collect()
-}
+    let ago = Duration::from_secs(100);
+    state
+        .gone(&app(), &user(0), device(0, 0), ago)
+        .await
+        .unwrap();
 
-#[tokio::test]
-async fn the_functions_do_what_the_rules_say() {
-    for first_seed in 1..=12_u64 {
-        let (memory, shared) = (MemoryCalls::default(), Shared::new());
-        let seeds = &mut Random(first_seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut history = Vec::new();
-        for n in 1..=120 {
-            seeds.below(1);
-            let said = act(&shared, seeds.0, n).await;
-            history.push(format!("{n}: {said}"));
-            let expected = act(&memory, seeds.0, n).await;
-            assert_eq!(said, expected, "seed {first_seed}: {history:#?}");
-            for id in n.saturating_sub(5)..=n {
-                let stored = shared.state().find(&app(), call_id(id)).await.unwrap();
-                let rule = memory.state().find(&app(), call_id(id)).await.unwrap();
-                assert_eq!(
-                    stored.as_ref().map(timeless),
-                    rule.as_ref().map(timeless),
-                    "seed {first_seed}: {history:#?}"
-                );
-            }
-        }
-        let logged = timeless_log(shared.logged().await);
-        assert_eq!(
-            logged,
-            timeless_log(memory.logged().await),
-            "seed {first_seed}"
-        );
-    }
+    let call = state.find(&app(), call_id(1)).await.unwrap().unwrap();
+    let gone_since = call.caller.gone_since.unwrap();
+    assert!(gone_since < call.started_at.after(Duration::from_secs(150)));
+    assert_eq!(call.caller.heard_until, Some(gone_since));
 }

@@ -55,6 +55,7 @@ pub(crate) fn request(call: u128, caller: usize, n: usize, callee: usize) -> Ini
         callee: user(callee),
         conversation: ConversationId(Uuid::from_u128(7)),
         kind: CallKind::Video,
+        n: 0,
     }
 }
 
@@ -64,6 +65,8 @@ pub(crate) fn party(who: usize, n: usize, peer: usize) -> Party {
         device: device(who, n),
         peer: user(peer),
         call: None,
+        age: Duration::MAX,
+        n: 0,
     }
 }
 
@@ -143,9 +146,15 @@ impl CallState for MemoryCalls {
         self.act(|board, now, log| board.hang_up(party, now, log))
     }
 
-    fn gone<'a>(&'a self, _app: &'a AppId, user: &'a UserId, device: DeviceId) -> Answer<'a, ()> {
+    fn gone<'a>(
+        &'a self,
+        _app: &'a AppId,
+        user: &'a UserId,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Answer<'a, ()> {
         self.act(|board, now, log| {
-            board.gone(user, device, now, log);
+            board.gone(user, device, ago, now, log);
             Ok(())
         })
     }
@@ -156,8 +165,9 @@ impl CallState for MemoryCalls {
         user: &'a UserId,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        age: Duration,
     ) -> Answer<'a, Vec<Notice>> {
-        self.act(|board, now, log| Ok(board.back(user, device, replaces, now, log)))
+        self.act(|board, now, log| Ok(board.back(user, device, replaces, age, now, log)))
     }
 
     fn signal<'a>(

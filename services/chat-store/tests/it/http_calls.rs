@@ -1,6 +1,8 @@
 //! `/chat/calls`: what was, for those who were in it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::time::Duration;
+
 use chat_domain::{
     AppId, ConversationId, Timestamp, UserId,
     call::{CallId, CallKind, DeviceId, GatewayId, Initiate, Party, Switchboard, Transition},
@@ -25,6 +27,8 @@ fn party(user: &str, peer: &str) -> Party {
         },
         peer: UserId::new(peer).unwrap(),
         call: None,
+        age: Duration::MAX,
+        n: 0,
     }
 }
 
@@ -50,6 +54,7 @@ impl Site {
             callee: UserId::new(CONSULTANT).unwrap(),
             conversation,
             kind: CallKind::Video,
+            n: 0,
         };
         let at = |seconds: i64| Timestamp(1_700_000_000_000 + seconds * 1_000);
         board

@@ -3,11 +3,13 @@
 
 mod append;
 mod audit;
+mod calls_asked;
 mod calls_log;
 mod calls_lost;
 mod calls_phones;
 mod calls_race;
 mod calls_rpc;
+mod calls_rules;
 mod calls_state;
 mod calls_subject;
 mod calls_wired;

@@ -30,6 +30,7 @@ impl Phones {
             app: self.app(),
             user_id: user.as_str().to_owned(),
             device: device(socket).to_wire(),
+            ago_ms: 0,
         };
         let _: v1::DeviceGoneReply = self.asked.ask(Rpc::DeviceGone, &gone).await.unwrap();
     }

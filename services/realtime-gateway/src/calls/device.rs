@@ -1,9 +1,11 @@
 //! What the gateway remembers of one socket as a device in calls.
 
+use std::time::Duration;
+
 use super::Fence;
 
 /// For how long a device is new: as long as it takes to find out that one before it is dead.
-const NEW_S: u32 = 60;
+const NEW: Duration = Duration::from_mins(1);
 
 /// A device: what it heard, and whether the stores know that it is here.
 ///
@@ -13,8 +15,10 @@ const NEW_S: u32 = 60;
 pub struct Device {
     /// Made when it is needed: most devices hear of no call.
     fence: Option<Box<Fence>>,
-    /// When it came, in seconds since any fixed moment.
-    came_s: u32,
+    /// When it came, in milliseconds since any fixed moment.
+    came_ms: u64,
+    /// What it asked of calls so far.
+    n_asked: u32,
     n_looks: u8,
     has_left: bool,
     /// A request of this device may take effect later than it was given up.
@@ -44,15 +48,28 @@ impl Device {
         self.fence.as_ref().is_some_and(|fence| fence.is_ringing())
     }
 
-    /// Notes that the device came at `now_s`.
-    pub const fn come(&mut self, now_s: u32) {
-        self.came_s = now_s;
+    /// Notes that the device came at `now_ms`.
+    pub const fn come(&mut self, now_ms: u64) {
+        self.came_ms = now_ms;
+    }
+
+    /// Returns how long it has been here.
+    #[must_use]
+    pub const fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.came_ms))
     }
 
     /// Tells whether it came so lately that it may be what became of a device that is gone.
     #[must_use]
-    pub const fn is_new(&self, now_s: u32) -> bool {
-        now_s.saturating_sub(self.came_s) < NEW_S
+    pub fn is_new(&self, now_ms: u64) -> bool {
+        self.age(now_ms) < NEW
+    }
+
+    /// Numbers a request, which may be repeated under that number.
+    #[must_use]
+    pub const fn ask(&mut self) -> u64 {
+        self.n_asked = self.n_asked.saturating_add(1);
+        self.n_asked as u64
     }
 
     /// Begins to announce the device. Returns false when it left: there is nothing to announce.
@@ -133,8 +150,15 @@ mod tests {
         device.come(100);
 
         assert!(device.is_new(100));
-        assert!(device.is_new(99 + NEW_S));
-        assert!(!device.is_new(100 + NEW_S));
+        assert!(device.is_new(60_099));
+        assert!(!device.is_new(60_100));
+    }
+
+    #[test]
+    fn what_it_asks_is_numbered_from_one() {
+        let mut device = Device::default();
+
+        assert_eq!([device.ask(), device.ask()], [1, 2]);
     }
 
     #[test]

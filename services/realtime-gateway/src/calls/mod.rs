@@ -11,7 +11,7 @@ mod holds;
 mod lane;
 mod presence;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_domain::{
     AppId, Dialect, UserId,
@@ -83,6 +83,13 @@ impl Calls {
             gateway: self.gateway,
             socket: socket.number(),
         }
+    }
+
+    /// Numbers something that a socket asks for; also returns how long the socket has been here.
+    #[must_use]
+    pub fn ask(&self, socket: &ChatSocket) -> (u64, Duration) {
+        let mut device = socket.session().device().lock();
+        (device.ask(), device.age(self.presence.now_ms()))
     }
 
     /// Tells a user's devices here something that a store published.

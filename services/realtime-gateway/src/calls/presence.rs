@@ -59,6 +59,7 @@ struct Look {
 struct Departure {
     user: UserKey,
     device: DeviceId,
+    left: Instant,
     farewell: Farewell,
 }
 
@@ -85,9 +86,9 @@ impl Presence {
         self.told.push((user.clone(), call));
     }
 
-    /// Returns the time in the seconds of [`Device::come`](super::Device::come).
-    fn now_s(&self) -> u32 {
-        u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX)
+    /// Returns the time in the milliseconds of [`Device::come`](super::Device::come).
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn later(&self, later: Later) {
@@ -100,8 +101,8 @@ impl Presence {
 impl Calls {
     /// Announces a socket that is in, and has it told what it missed.
     pub fn arrive(&self, socket: &ChatSocket) {
-        let now_s = self.presence.now_s();
-        socket.session().device().lock().come(now_s);
+        let now_ms = self.presence.now_ms();
+        socket.session().device().lock().come(now_ms);
         self.presence.looks.push(Look {
             socket: socket.clone(),
             replaces: None,
@@ -122,9 +123,9 @@ impl Calls {
 
     /// Hears that a device of a user is gone: a new one may be what became of it.
     pub fn device_gone(&self, user: &UserKey) {
-        let now_s = self.presence.now_s();
+        let now_ms = self.presence.now_ms();
         for socket in self.registry.sockets(user).iter() {
-            if socket.session().device().lock().is_new(now_s) {
+            if socket.session().device().lock().is_new(now_ms) {
                 self.presence.looks.push(Look {
                     socket: socket.clone(),
                     replaces: None,
@@ -160,15 +161,17 @@ impl Calls {
     async fn look(&self, look: Look) -> Result<(), ChatError> {
         let Look { socket, replaces } = look;
         let session = socket.session();
-        let again = {
+        let (again, age) = {
             let mut device = session.device().lock();
             if !device.begin_look() {
                 return Ok(());
             }
-            device.is_known()
+            (device.is_known(), device.age(self.presence.now_ms()))
         };
         let (user, device) = (session.key(), self.device(&socket));
-        let announced = self.store.device_back(&user, device, replaces, again);
+        let announced = self
+            .store
+            .device_back(&user, device, replaces, (age, again));
         let outcome = announced.await;
         if let Ok(arrival) = &outcome {
             self.hear(&socket, arrival);
@@ -218,14 +221,18 @@ impl Calls {
             self.presence.departures.push(Departure {
                 user: socket.session().key(),
                 device: self.device(socket),
+                left: Instant::now(),
                 farewell,
             });
         }
     }
 
     async fn announce_departure(&self, departure: Departure) -> Result<(), ChatError> {
-        let Departure { user, device, .. } = &departure;
-        self.store.device_gone(user, *device).await?;
+        let Departure {
+            user, device, left, ..
+        } = &departure;
+        let gone = self.store.device_gone(user, *device, left.elapsed());
+        gone.await?;
         self.publish(
             &user.app,
             &user.user,

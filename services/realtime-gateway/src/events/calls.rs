@@ -21,11 +21,14 @@ impl Chat {
         command: &CallCommand,
     ) -> Result<(), ChatError> {
         let session = request.socket.session();
+        let (n, age) = self.parts.calls.ask(&request.socket);
         let party = Party {
             user: session.user().id.clone(),
             device: self.parts.calls.device(&request.socket),
             peer: command.peer.clone(),
             call: command.call,
+            age,
+            n,
         };
         let outcome = self.act(request, &party, command).await;
         if let Err(error) = &outcome

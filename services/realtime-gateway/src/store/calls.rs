@@ -48,6 +48,7 @@ impl Store {
             callee_id: party.peer.as_str().to_owned(),
             conversation_id: conversation.to_wire(),
             kind: kind.as_str().to_owned(),
+            n: party.n,
         };
         let key = subject::conversation_key(conversation);
         let reply: v1::InitiateCallReply = self
@@ -134,8 +135,8 @@ impl Store {
         Ok(reply.try_into()?)
     }
 
-    /// Announces that a device is here, in place of another if that is known; `again` if that was
-    /// announced before. Asks once.
+    /// Announces that a device is here, and for how long, in place of another if that is known;
+    /// `again` if that was announced before. Asks once.
     ///
     /// # Errors
     ///
@@ -145,7 +146,7 @@ impl Store {
         user: &UserKey,
         device: DeviceId,
         replaces: Option<DeviceId>,
-        again: bool,
+        (age, again): (Duration, bool),
     ) -> Result<Arrival, ChatError> {
         let request = v1::DeviceBackRequest {
             app: user.app.as_str().to_owned(),
@@ -153,6 +154,7 @@ impl Store {
             device: device.to_wire(),
             replaces: replaces.map(WireId::to_wire),
             again,
+            age_ms: millis(age),
         };
         let reply: v1::DeviceBackReply = self
             .call(Rpc::DeviceBack, user.user.as_str(), &request, ATTEMPT)
@@ -165,16 +167,22 @@ impl Store {
         })
     }
 
-    /// Announces that a device is here no longer. Asks once.
+    /// Announces that a device is here no longer, for so long `ago`. Asks once.
     ///
     /// # Errors
     ///
     /// Returns a failure of kind `Unavailable`: it has to be announced again.
-    pub async fn device_gone(&self, user: &UserKey, device: DeviceId) -> Result<(), ChatError> {
+    pub async fn device_gone(
+        &self,
+        user: &UserKey,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Result<(), ChatError> {
         let request = v1::DeviceGoneRequest {
             app: user.app.as_str().to_owned(),
             user_id: user.user.as_str().to_owned(),
             device: device.to_wire(),
+            ago_ms: millis(ago),
         };
         let v1::DeviceGoneReply {} = self
             .call(Rpc::DeviceGone, user.user.as_str(), &request, ATTEMPT)
@@ -213,4 +221,8 @@ impl Store {
             .await?;
         Ok(reply.announce)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -3,15 +3,13 @@
 //! Whoever looks at a call first ends it if that is due, so what anybody sees never depends on how
 //! late somebody else looked.
 
+mod devices;
 mod request;
 mod signalling;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{
-    Call, CallId, Change, DeviceId, Leg, Notice, Outcome, Parked, Phase, Recipient, Side, Tell,
-    Transition,
-};
+use super::{Call, CallId, Change, DeviceId, Leg, Outcome, Parked, Phase, Side, Transition};
 use crate::{ChatError, Timestamp, UserId};
 
 pub use request::{CallRules, Initiate, Party, Ringing};
@@ -28,6 +26,11 @@ pub struct Switchboard {
 impl Switchboard {
     /// How long a call that is over is remembered, so that whoever is late gets an exact answer.
     pub const KEEP: Duration = Duration::from_mins(2);
+
+    /// How long those who are back may take to be announced.
+    pub const NOTICE: Duration = Duration::from_secs(3);
+    /// How long a request may be under way: its device may have come back before it was done.
+    pub const UNDER_WAY: Duration = Duration::from_secs(5);
 
     /// Returns a call, live or over.
     #[must_use]
@@ -211,8 +214,9 @@ impl Switchboard {
 
     /// Hangs up: the caller of a ringing call cancels it, its callee declines it, either ends a
     /// connected one. Returns the call, which is over then, or was before. `None` when nothing ends:
-    /// the user is in it with another device and did not say which call it is. A device that came
-    /// back before anybody saw that its old connection was gone is another one, too.
+    /// the user is in it with another device, did not say which call it is, and the device was there
+    /// beside the other one. One that came later may have come back before anybody saw that its old
+    /// connection was gone.
     ///
     /// # Errors
     ///
@@ -226,6 +230,7 @@ impl Switchboard {
         self.settle(&party.user, now, log);
         let (call, side) = self.locate(party)?;
         let (id, leg) = (call.id, call.leg(side));
+        let may_be_it = party.call.is_some() || call.came_later(side, party.age, now);
         let change = match (call.phase, side) {
             (Phase::Ringing, Side::Caller) => Change::Cancelled,
             (Phase::Ringing, Side::Callee) => Change::Rejected(party.device),
@@ -234,7 +239,7 @@ impl Switchboard {
             {
                 Change::Ended(side)
             }
-            (Phase::Connected, _) if party.call.is_some() => {
+            (Phase::Connected, _) if may_be_it => {
                 if let (Some(left), Some(call)) = (leg.device, self.calls.get_mut(&id)) {
                     call.leg_mut(side).device = Some(party.device);
                     call.version += 1;
@@ -247,86 +252,6 @@ impl Switchboard {
         };
         self.finish(id, change, now, log);
         Ok(Some(id))
-    }
-
-    /// Notes that a device is disconnected. If it is in a call, it has the grace to come back.
-    pub fn gone(
-        &mut self,
-        user: &UserId,
-        device: DeviceId,
-        now: Timestamp,
-        log: &mut Vec<Transition>,
-    ) {
-        self.lost(user, device, now, now, log);
-    }
-
-    /// As [`Self::gone`], for a device that may have heard nothing since `heard_until`.
-    pub fn lost(
-        &mut self,
-        user: &UserId,
-        device: DeviceId,
-        heard_until: Timestamp,
-        now: Timestamp,
-        log: &mut Vec<Transition>,
-    ) {
-        self.settle(user, now, log);
-        match self.latest_mut(user) {
-            Some((call, side)) if call.is_live() && call.leg(side).device == Some(device) => {
-                let leg = call.leg_mut(side);
-                if leg.gone_since.is_none() {
-                    leg.gone_since = Some(now);
-                    leg.heard_until = Some(heard_until);
-                }
-            }
-            _ => {
-                self.parked.remove(&(user.clone(), device));
-            }
-        }
-    }
-
-    /// Notes that a user connected, and returns what the device has to be told: a device whose
-    /// place in a call is empty takes it, one that is known to replace the device in it too, and
-    /// one that is being called rings.
-    pub fn back(
-        &mut self,
-        user: &UserId,
-        device: DeviceId,
-        replaces: Option<DeviceId>,
-        now: Timestamp,
-        log: &mut Vec<Transition>,
-    ) -> Vec<Notice> {
-        self.settle(user, now, log);
-        let Some((call, side)) = self.latest_mut(user) else {
-            return Vec::new();
-        };
-        let leg = call.leg_mut(side);
-        let replaced = leg
-            .device
-            .filter(|was| leg.gone_since.is_some() || replaces == Some(*was));
-        let mut tell = None;
-        if let Some(was) = replaced {
-            leg.gone_since = None;
-            let since = leg.heard_until.take().unwrap_or(Timestamp(i64::MIN));
-            leg.device = Some(device);
-            tell = call.missed(side, since);
-            let moved = self.parked.remove(&(user.clone(), was));
-            if let Some(moved) = moved {
-                self.parked.insert((user.clone(), device), moved);
-            }
-        } else if call.phase == Phase::Ringing && side == Side::Callee {
-            tell = Some(Tell::Incoming);
-        }
-        let Some(call) = self.latest_of(user) else {
-            return Vec::new();
-        };
-        tell.map(|tell| Notice {
-            call: call.id,
-            version: call.version,
-            to: Recipient::Device(user.clone(), device),
-            tell,
-        })
-        .into_iter()
-        .collect()
     }
 
     /// Ends what is due: rings that nobody answered, and calls whose device stayed away. Whoever

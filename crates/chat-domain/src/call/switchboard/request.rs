@@ -27,6 +27,8 @@ pub struct Initiate {
     pub callee: UserId,
     pub conversation: ConversationId,
     pub kind: CallKind,
+    /// As [`Party::n`].
+    pub n: u64,
 }
 
 /// Somebody who wants something of a call with somebody else.
@@ -40,6 +42,11 @@ pub struct Party {
     pub peer: UserId,
     /// Which call, if the client says so; else the latest of the two.
     pub call: Option<CallId>,
+    /// How long ago the device connected.
+    pub age: Duration,
+    /// The number of the request among those of the device, from 1: one that is repeated has the same.
+    /// 0 for one without a number. Who decides once about each is not the rules' matter.
+    pub n: u64,
 }
 
 /// What became of a request to call somebody.

@@ -10,7 +10,7 @@ mod outcome;
 mod record;
 mod sweep;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_domain::{
     AppId, ChatError, ConversationId, UserId,
@@ -78,7 +78,8 @@ impl Calls {
     /// # Errors
     ///
     /// Returns [`ChatError::ConversationNotFound`], [`ChatError::NotParticipant`],
-    /// [`ChatError::Forbidden`] for another callee, [`ChatError::Malformed`] for oneself, and
+    /// [`ChatError::Forbidden`] for another callee, [`ChatError::Malformed`] for oneself,
+    /// [`ChatError::Conflict`] when another device took the call over meanwhile, and
     /// [`ChatError::Unavailable`] while the state is.
     pub async fn initiate(
         &self,
@@ -87,6 +88,7 @@ impl Calls {
         callee: &UserId,
         conversation: ConversationId,
         kind: CallKind,
+        n: u64,
     ) -> Result<Ringing, ChatError> {
         if caller.user == callee {
             return Err(ChatError::Malformed("nobody can call themselves"));
@@ -111,6 +113,7 @@ impl Calls {
             callee: callee.clone(),
             conversation,
             kind,
+            n,
         };
         let app = self.apps.get(caller.app);
         let rules = app.map(|app| app.policy.calls).unwrap_or_default().rules;
@@ -120,18 +123,22 @@ impl Calls {
         | Ringing::Connected(id)
         | Ringing::Merged(id)
         | Ringing::Busy(id)) = ringing;
-        self.keep(caller.app, id).await?;
+        let call = self.keep(caller.app, id).await?;
+        let leg = call.side_of(caller.user).map(|side| call.leg(side));
+        if call.is_live() && leg.is_some_and(|leg| leg.device != Some(device)) {
+            return Err(ChatError::Conflict("the call goes on on another device"));
+        }
         Ok(ringing)
     }
 
     /// Writes down what was decided about a call, before anybody hears of it: then no loss of the
-    /// state takes it back.
+    /// state takes it back. Returns the call as it was written.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] when that was not possible, or the decision was lost
     /// meanwhile: asking again is safe.
-    async fn keep(&self, app: &AppId, id: CallId) -> Result<(), ChatError> {
+    async fn keep(&self, app: &AppId, id: CallId) -> Result<Call, ChatError> {
         let lost = || ChatError::Unavailable {
             dependency: "redis",
             source: "the call was lost as it changed".into(),
@@ -145,15 +152,15 @@ impl Calls {
 
         // A loss between the two brought back what the history had before.
         let known = self.state.find(app, id).await?;
-        let [Logged { transition, .. }] = &kept;
-        match known.map(|call| call.version) {
-            Some(version) if transition.call.version <= version => Ok(()),
-            Some(_) => Err(lost()),
-            None => {
-                self.state.restore(&kept).await?;
-                Err(lost())
-            }
+        let Some(known) = known else {
+            self.state.restore(&kept).await?;
+            return Err(lost());
+        };
+        let [Logged { transition, .. }] = kept;
+        if known.version < transition.call.version {
+            return Err(lost());
         }
+        Ok(transition.call)
     }
 
     /// Accepts the call that rings at the party.
@@ -194,7 +201,7 @@ impl Calls {
     }
 
     /// Hangs up, and returns the call, which is over then; `None` when the user is in it with another
-    /// device and did not say which call it is.
+    /// device that this one was there beside, and did not say which call it is.
     ///
     /// # Errors
     ///
@@ -222,17 +229,22 @@ impl Calls {
         self.state.signal(app, party, signal).await
     }
 
-    /// Notes that a device is disconnected.
+    /// Notes that a device was disconnected, so long `ago`.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] while the state is.
-    pub async fn gone(&self, member: Member<'_>, device: DeviceId) -> Result<(), ChatError> {
-        self.state.gone(member.app, member.user, device).await
+    pub async fn gone(
+        &self,
+        member: Member<'_>,
+        device: DeviceId,
+        ago: Duration,
+    ) -> Result<(), ChatError> {
+        self.state.gone(member.app, member.user, device, ago).await
     }
 
-    /// Notes that a device connected, in place of another if that is known, and returns what it has
-    /// to be told. Missed calls are told once.
+    /// Notes that a device connected, `age` ago, in place of another if that is known, and returns
+    /// what it has to be told. Missed calls are told once.
     ///
     /// # Errors
     ///
@@ -242,10 +254,11 @@ impl Calls {
         member: Member<'_>,
         device: DeviceId,
         replaces: Option<DeviceId>,
+        age: Duration,
     ) -> Result<Arrival, ChatError> {
         let Member { app, user } = member;
         let mut notices = Vec::new();
-        for notice in self.state.back(app, user, device, replaces).await? {
+        for notice in self.state.back(app, user, device, replaces, age).await? {
             if let Some(call) = self.state.find(app, notice.call).await? {
                 notices.push((notice, call));
             }

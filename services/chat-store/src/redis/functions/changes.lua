@@ -97,7 +97,7 @@ local function reject(K, A, t)
 end
 
 local function hang_up(K, A, t)
-  local app, user, peer, id, device = unpack(A)
+  local app, user, peer, id, device, age = unpack(A)
   local late = overdue(latest(K, user), t)
   if late then return late end
   local call, side = locate(K, user, peer, id)
@@ -113,7 +113,8 @@ local function hang_up(K, A, t)
   if call.state == 'connected' then
     local leg = call[side]
     if leg.device ~= device and not leg.gone_since then
-      if id == '' then return { 'nothing' } end
+      local came_at = t - (tonumber(age) or math.huge)
+      if id == '' and came_at < since_when(call, side) then return { 'nothing' } end
       local left = leg.device
       leg.device = device
       advance(call)
@@ -124,16 +125,20 @@ local function hang_up(K, A, t)
   return { 'ok', call.id }
 end
 
--- `heard_until`: the device may have heard nothing since.
+-- `heard_until`: nobody heard of it since; else its gateway says that it went, so long `ago`. Whoever
+-- is back has had no time to be announced when that was late, and gets it.
 local function gone(K, A, t)
-  local user, device, heard_until = unpack(A)
+  local user, device, heard_until, ago = unpack(A)
+  local at = t - (tonumber(ago) or 0)
+  if heard_until == '' then remember(K, device, GONE) end
   local call = latest(K, user)
   local late = overdue(call, t)
   if late then return late end
   local leg = is_live(call) and call[side_of(call, user)]
   if leg and leg.device == device then
     if not leg.gone_since then
-      leg.gone_since, leg.heard_until = t, tonumber(heard_until) or t
+      leg.gone_since = math.max(at, math.min(t, t - call.grace + NOTICE))
+      leg.heard_until = tonumber(heard_until) or at
       leg.unseen_from = nil
       save(K, call)
     end
@@ -144,7 +149,7 @@ local function gone(K, A, t)
 end
 
 local function back(K, A, t)
-  local user, device, replaces, lease = unpack(A)
+  local user, device, replaces, lease, age = unpack(A)
   local call = latest(K, user)
   local late = overdue(call, t)
   if late then return late end
@@ -152,7 +157,8 @@ local function back(K, A, t)
   local side = side_of(call, user)
   local leg = call[side]
   local was = leg.device
-  local is_away = away_since(leg) and away_since(leg) <= t
+  local came_later = since_when(call, side) <= t - (tonumber(age) or 0) + UNDER_WAY
+  local is_away = came_later and away_since(leg) and away_since(leg) <= t
   if was and (is_away or was == replaces or was == device and leg.unseen_from) then
     local since = leg.heard_until or 0
     leg.gone_since, leg.heard_until, leg.unseen_from, leg.device = nil, nil, nil, device

@@ -10,17 +10,23 @@
 --
 -- The library is state, parked, changes, signals, upkeep and presence, one after the other.
 
-local VERSION = 7
+local VERSION = 8
 
--- Keys, in this order everywhere; those at the end are left out where nothing needs them.
-local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS = 1, 2, 3, 4, 5, 6, 7, 8
+-- Keys, in this order everywhere; those at the end are left out where nothing needs them, and by the
+-- release before: what it does not number it does not give the last one for.
+local READY, CALLS, LATEST, DUE, LOG, LEASES, MINE, THEIRS, ASKED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 -- Where no call is changed, in the places of the last two: the gateways that announced their devices
 -- since the last loss, and when gateways were looked after.
 local KNOWN, LOOKED = 7, 8
 
 -- Milliseconds: how long a call that is over is remembered, and what is parked outlives its use.
 local KEEP, LINGER = 120000, 60000
+-- How long those who are back may take to be announced, and a request may be under way: its device may
+-- have come back before it was done.
+local NOTICE, UNDER_WAY = 3000, 5000
 local MAX_LOG = 100000
+-- Devices of a user whose last request is remembered.
+local MAX_ASKED = 64
 -- By how much the next version of a call outranks what may have been decided before a loss.
 local LEAP = 1000
 local SEP = '\31'
@@ -112,6 +118,26 @@ local function finish(K, app, call, change, detail, t)
   advance(call)
   redis.call('DEL', K[MINE], K[THEIRS])
   commit(K, app, call, change, detail, t)
+end
+
+-- Remembers what a device asked last, and the answer; after `GONE` it asks for nothing any more.
+local GONE = 1e15
+
+local function remember(K, device, n, reply)
+  if redis.call('HLEN', K[ASKED]) >= MAX_ASKED then redis.call('DEL', K[ASKED]) end
+  redis.call('HSET', K[ASKED], device, cjson.encode({ n = n, reply = reply }))
+  redis.call('PEXPIRE', K[ASKED], LINGER)
+end
+
+local function last_asked(K, device)
+  local json = redis.call('HGET', K[ASKED], device)
+  return json and cjson.decode(json) or { n = 0 }
+end
+
+-- Since when a device of a side may be what became of another one: those that were there before were
+-- there beside it.
+local function since_when(call, side)
+  return side == 'caller' and call.started_at or call.answered_at or math.huge
 end
 
 -- A device in a call is watched through the lease of its gateway.

@@ -80,13 +80,28 @@ local function register_guarded(name, handler)
   end)
 end
 
-register_guarded('initiate', initiate)
-register_guarded('accept', accept)
-register_guarded('reject', reject)
-register_guarded('hang_up', hang_up)
+-- What a device asks for takes effect once, however often and late it is repeated. Devices number
+-- what they ask for, from 1; 0 is what nobody numbered.
+local function register_asked(name, handler)
+  register_guarded(name, function(K, A, t)
+    if not K[ASKED] then return handler(K, A, t) end
+    local n, device = tonumber(table.remove(A)), table.remove(A)
+    local last = last_asked(K, device)
+    if n > 0 and n < last.n then return { 'late' } end
+    if n > 0 and n == last.n then return last.reply end
+    local reply = handler(K, A, t)
+    if n > 0 and reply[1] ~= 'due' then remember(K, device, n, reply) end
+    return reply
+  end)
+end
+
+register_asked('initiate', initiate)
+register_asked('accept', accept)
+register_asked('reject', reject)
+register_asked('hang_up', hang_up)
+register_asked('signal', signal)
 register_guarded('gone', gone)
 register_guarded('back', back)
-register_guarded('signal', signal)
 register_guarded('waiting', waiting)
 register_guarded('handed', handed)
 register_guarded('expire', expire)

@@ -144,6 +144,7 @@ impl FakeStore {
                     callee,
                     conversation,
                     kind: CallKind::parse(&request.kind)?,
+                    n: request.n,
                 };
                 let ringing = board.initiate(&initiate, RULES, now, log)?;
                 encode(&v1::InitiateCallReply::from(ringing))
@@ -179,7 +180,8 @@ impl FakeStore {
             Rpc::DeviceGone => {
                 let request: v1::DeviceGoneRequest = read(payload);
                 let device = DeviceId::from_wire(&request.device)?;
-                board.gone(&UserId::new(&request.user_id)?, device, now, log);
+                let ago = Duration::from_millis(request.ago_ms);
+                board.gone(&UserId::new(&request.user_id)?, device, ago, now, log);
                 encode(&v1::DeviceGoneReply {})
             }
             Rpc::DeviceBack => {
@@ -190,7 +192,8 @@ impl FakeStore {
                 self.calls.announced.lock().push(announced);
                 let device = DeviceId::from_wire(&request.device)?;
                 let replaces = request.replaces.map(|id| DeviceId::from_wire(&id));
-                let notices = board.back(&user, device, replaces.transpose()?, now, log);
+                let age = Duration::from_millis(request.age_ms);
+                let notices = board.back(&user, device, replaces.transpose()?, age, now, log);
                 let with_call =
                     |notice: &Notice| (notice, &summary(board.call(notice.call))).into();
                 encode(&v1::DeviceBackReply {
