@@ -14,6 +14,8 @@ const LATENESS: i64 = 1_500_000;
 const BUSY: i64 = 5_000_000;
 /// How late the news of an end may be, beyond any trouble.
 const NEWS: u64 = 5_000_000;
+/// How long a request may have been under way, at the most.
+const UNDER_WAY: u64 = 5_000_000;
 
 /// What says that a call is over.
 const ENDS: [&str; 4] = [
@@ -186,7 +188,7 @@ fn as_told(index: &Index<'_>) -> Vec<Violation> {
                 continue;
             };
             if let Some((first, second)) = ear.twice
-                && !takes_over(index, device, id, second)
+                && !takes_over(index, device, second, call)
             {
                 let what = "one socket heard twice that a call was over";
                 found.push(Violation::new("I10", what, [first, second, *row]));
@@ -294,7 +296,8 @@ fn one_device(index: &Index<'_>) -> Vec<Violation> {
         }
         if let Some((device, before)) = taken.insert(key, (&record.proc, record))
             && device != record.proc
-            && !was_gone(index, device, before.t_invoke, record.t_invoke)
+            && !(was_gone(index, device, before.t_invoke, record.t_invoke)
+                && call.is_some_and(|(_, call)| came_later(index, &record.proc, record, call)))
         {
             let what = "two devices were connected to one call";
             found.push(Violation::new("I10", what, [before, record]));
@@ -349,9 +352,9 @@ fn was_gone(index: &Index<'_>, device: &str, from: u64, to: u64) -> bool {
 
 /// I11: what is signalled reaches a device that is in the call, in the order of its sender.
 ///
-/// A device is known by its user alone: one that comes while another of its user is gone takes that
-/// one's place. What was told to a connection that was lost may be told again to the next: nobody
-/// knows whether it was heard.
+/// A device is known by its user alone: one that comes since the call began, while another of its user
+/// is gone, takes that one's place. What was told to a connection that was lost may be told again to
+/// the next: nobody knows whether it was heard.
 pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (device, records) in &index.devices {
@@ -368,7 +371,9 @@ pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
             if !args.event.starts_with("webrtc:") {
                 continue;
             }
-            if !connected.contains(key.as_str()) && !takes_over(index, device, key, record) {
+            let call = index.calls.get(key.as_str()).map(|(_, call)| *call);
+            let takes_over = || call.is_some_and(|call| takes_over(index, device, record, call));
+            if !connected.contains(key.as_str()) && !takes_over() {
                 let what = "a signal reached a device that is not in the call";
                 found.push(Violation::new("I11", what, [*record]));
             }
@@ -379,13 +384,13 @@ pub(super) fn signals_reach_who_accepted(index: &Index<'_>) -> Vec<Violation> {
             }
             let (place, by) = (args.place.unwrap_or(0), args.by.as_str());
             if let Some(before) = heard.insert((args.session, key, by, place), record)
-                && !was_asked_again(index, before)
+                && !was_forgotten(index, before)
             {
                 let what = "one socket heard a signal twice";
                 found.push(Violation::new("I11", what, [before, record]));
             }
             let (last, earlier) = places.entry((key, by)).or_insert((place, record));
-            let again = is_repeated(records, record) || was_asked_again(index, record);
+            let again = is_repeated(records, record) || was_forgotten(index, record);
             if place < *last && !again {
                 let what = "signals changed places";
                 found.push(Violation::new("I11", what, [*earlier, *record]));
@@ -401,25 +406,45 @@ fn is_connection(event: &str) -> bool {
     event == "call:connected" || event == "call:accepted"
 }
 
-/// Says whether a device of the same person was gone since the call began: another one may have
-/// taken its place then, and need not have been told.
-fn takes_over(index: &Index<'_>, device: &str, call: &str, record: &Record) -> bool {
-    let Some((_, row)) = index.calls.get(call) else {
-        return false;
-    };
-    let from = index.since_began(row.started_at);
+/// Says whether a device may have taken the place of another one of the same person: that one was gone
+/// since the call began, and this one came since then.
+fn takes_over(index: &Index<'_>, device: &str, record: &Record, call: &CallRow) -> bool {
+    let from = index.since_began(call.started_at);
     let person = device.split('.').next();
     let mut devices = index.devices.keys();
-    devices.any(|other| {
-        other.split('.').next() == person && was_gone(index, other, from, record.t_invoke)
-    })
+    came_later(index, device, record, call)
+        && devices.any(|other| {
+            other.split('.').next() == person && was_gone(index, other, from, record.t_invoke)
+        })
 }
 
-/// Says whether the answer to whoever sent the signal may have been lost: then the gateway asks again,
-/// and the signal takes two places.
-fn was_asked_again(index: &Index<'_>, heard: &Record) -> bool {
+/// Says whether the connection over which a device heard something was made since the call began on
+/// its side, or while a request of the device before it was under way.
+fn came_later(index: &Index<'_>, device: &str, record: &Record, call: &CallRow) -> bool {
+    let Event::Told { args, .. } = &record.event else {
+        return false;
+    };
+    let began = if call.callee == args.user {
+        call.answered_at
+    } else {
+        Some(call.started_at)
+    };
+    let records = index.devices.get(device).map_or(&[][..], Vec::as_slice);
+    let came = records.iter().find_map(|record| match &record.event {
+        Event::Connected { args: link } if link.session == args.session => record.t_done,
+        _ => None,
+    });
+    let since = began.map(|began| index.since_began(began).saturating_sub(UNDER_WAY));
+    since.zip(came).is_some_and(|(since, came)| since <= came)
+}
+
+/// Says whether Redis may have forgotten what the sender asked last: a signal of which the answer was
+/// lost then takes two places.
+fn was_forgotten(index: &Index<'_>, heard: &Record) -> bool {
     let until = heard.t_invoke;
-    index.was_troubled(until.saturating_sub(NEWS), until, |_| true)
+    index.was_troubled(until.saturating_sub(NEWS), until, |fault| {
+        hits(fault, &["redis"])
+    })
 }
 
 /// Says whether the device had heard the same signal over an earlier connection.

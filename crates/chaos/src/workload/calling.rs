@@ -118,6 +118,13 @@ impl Calls {
         self.0.get(call).is_some_and(|view| !view.is_over)
     }
 
+    /// Tells whether the device was told that it is connected in `call`.
+    pub(super) fn is_in(&self, call: &str) -> bool {
+        self.0
+            .get(call)
+            .is_some_and(|view| view.wants_end && !view.is_over)
+    }
+
     /// Notes that the end of `call` was confirmed, or that there is nothing to end.
     pub(super) fn ended(&mut self, call: &str) {
         if let Some(view) = self.0.get_mut(call) {

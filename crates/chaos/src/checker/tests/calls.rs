@@ -288,11 +288,59 @@ fn i11_sees_a_signal_that_comes_again_over_the_same_connection() {
 }
 
 #[test]
-fn i11_allows_a_signal_to_come_again_while_something_is_broken() {
+fn i11_allows_a_signal_to_come_again_when_redis_may_have_forgotten_it() {
     assert_allowed(|story| {
+        story.note(9 * S + 60, BOBS, signal(BOB, 1));
+        story.fault(7 * S, 8 * S, "redis");
+    });
+    assert_seen("I11", |story| {
         story.note(9 * S + 60, BOBS, signal(BOB, 1));
         story.fault(7 * S, 8 * S, "nats");
     });
+}
+
+/// Another device of Bob, which came at `came`, takes part in the call after Bob's first is gone.
+fn in_place_of_another(story: &mut Story, came: u64, events: impl IntoIterator<Item = Event>) {
+    let other = "p1.d1";
+    let connected = Event::Connected { args: socket(1, 1) };
+    story.records.insert(
+        1,
+        Record {
+            t_invoke: came,
+            t_done: Some(came),
+            proc: other.to_owned(),
+            event: connected,
+        },
+    );
+    story.add(
+        9 * S + 50,
+        None,
+        BOBS,
+        Event::Disconnected { args: socket(1, 1) },
+    );
+    for event in events {
+        story.note(9 * S + 60, other, event);
+    }
+    let back = crate::history::Socket {
+        recovered: true,
+        ..socket(2, 1)
+    };
+    let connected = Event::Connected { args: back };
+    story.add(9 * S + 70, Some(9 * S + 80), BOBS, connected);
+}
+
+#[test]
+fn i10_sees_a_device_in_a_call_that_was_there_beside_the_one_that_is_gone() {
+    let news = || ["call:connected", "call:ended"].map(|event| told(BOB, event));
+    assert_seen("I10", |story| in_place_of_another(story, 2 * S, news()));
+    assert_allowed(|story| in_place_of_another(story, 9 * S + 55, news()));
+}
+
+#[test]
+fn i11_sees_a_signal_at_a_device_that_was_there_beside_the_one_that_is_gone() {
+    let news = || [signal(BOB, 1), told(BOB, "call:ended")];
+    assert_seen("I11", |story| in_place_of_another(story, 2 * S, news()));
+    assert_allowed(|story| in_place_of_another(story, 9 * S + 55, news()));
 }
 
 #[test]
