@@ -131,6 +131,10 @@ pub(crate) struct Shared {
     pub(crate) apps_file: PathBuf,
     /// Turns the demo page on, and is there when the gateways start.
     pub(crate) demo_file: PathBuf,
+    /// Where the stores keep files that users attach.
+    pub(crate) files_folder: PathBuf,
+    /// What clients are told.
+    pub(crate) public_url: String,
     pub(crate) service_token: String,
     pub(crate) deployment_key: String,
     pub(crate) database_url: String,
@@ -178,6 +182,8 @@ impl Service {
             .env("DATABASE_URL", shared.links.url(name, &shared.database_url))
             .env("REDIS_URL", shared.links.url(name, &shared.redis_url))
             .env("CHAT_SERVICE_TOKEN", &shared.service_token)
+            .env("STORE_FILES_FOLDER", &shared.files_folder)
+            .env("CHAT_PUBLIC_URL", &shared.public_url)
             .env("STUN_URLS", &shared.stun_urls)
             .env("TURN_URLS", &shared.turn_urls)
             .env("TURN_SECRET", &shared.turn_secret)

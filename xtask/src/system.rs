@@ -96,6 +96,10 @@ impl System {
             profile: options.profile,
             apps_file: apps.write(&run)?,
             demo_file: run.path.join("demo.json"),
+            files_folder: run.path.join("files"),
+            public_url: addresses
+                .first()
+                .map_or_else(String::new, |address| format!("http://{address}")),
             service_token: secret::kept(&run.path.join("service.token"))?,
             deployment_key: secret::kept(&run.path.join("deployment.key"))?,
             database_url: servers.postgres.url.clone(),

@@ -74,6 +74,15 @@ pub enum ChatError {
     /// A file URL that is no web address, or is too long.
     #[error("fileUrl is not valid")]
     InvalidFileUrl,
+    /// A file of a type that the app does not take.
+    #[error("file type is not allowed")]
+    FileTypeNotAllowed,
+    /// The name of a file that is no name, or not one of its type.
+    #[error("file name is not allowed")]
+    FileNameNotAllowed,
+    /// A file whose bytes are not what was announced.
+    #[error("the attachment is not what it was said to be")]
+    FileDiffers,
     /// A message to its own sender.
     #[error("Cannot send message to yourself")]
     ToOneself,
@@ -136,6 +145,9 @@ pub enum ChatError {
     /// There is no such business.
     #[error("Business not found")]
     BusinessNotFound,
+    /// There is no such attachment, or it is none of the caller's or of another conversation.
+    #[error("Attachment not found")]
+    AttachmentNotFound,
 
     /// The same key was used for another content.
     #[error("clientMessageId was already used for another message")]
@@ -189,6 +201,9 @@ impl ChatError {
             | Self::ContentHasNul
             | Self::FileMissing
             | Self::InvalidFileUrl
+            | Self::FileTypeNotAllowed
+            | Self::FileNameNotAllowed
+            | Self::FileDiffers
             | Self::ToOneself
             | Self::InvalidPage
             | Self::WindowNotOpen { .. }
@@ -205,7 +220,8 @@ impl ChatError {
             | Self::UserNotFound
             | Self::PeerNotFound
             | Self::MessageNotFound
-            | Self::BusinessNotFound => ErrorKind::NotFound,
+            | Self::BusinessNotFound
+            | Self::AttachmentNotFound => ErrorKind::NotFound,
             Self::KeyReused | Self::Conflict(_) => ErrorKind::Conflict,
             Self::TooLarge(_) => ErrorKind::TooLarge,
             Self::RateLimited { .. } => ErrorKind::RateLimited,

@@ -111,6 +111,11 @@ own_id!(
     MessageId
 );
 
+own_id!(
+    /// A file that was uploaded, or may be.
+    AttachmentId
+);
+
 impl MessageId {
     /// Builds the id of a message of `conversation` made at `unix_ms`, from 62 random bits.
     #[must_use]

@@ -12,6 +12,7 @@ pub mod call;
 mod conversation;
 mod directory;
 mod error;
+mod file;
 mod id;
 mod message;
 mod page;
@@ -24,7 +25,10 @@ mod user;
 pub use conversation::{Conversation, Participant, Place, Subject};
 pub use directory::{Booking, Business};
 pub use error::{BoxError, ChatError, ErrorKind};
-pub use id::{AppId, ClientKey, ConversationId, IssuedName, MessageId, Seq, SubjectId, UserId};
+pub use file::{File, FileType};
+pub use id::{
+    AppId, AttachmentId, ClientKey, ConversationId, IssuedName, MessageId, Seq, SubjectId, UserId,
+};
 pub use message::{Attachment, Content, Draft, Message, MessageKind, Receipt};
 pub use page::{Direction, PageRequest};
 pub use presence::{Attendance, Presence, PresenceChange, Status};

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{ChatError, ClientKey, ConversationId, MessageId, Role, Seq, Timestamp, UserId};
+use crate::{
+    AttachmentId, ChatError, ClientKey, ConversationId, Dialect, FileType, MessageId, Role, Seq,
+    Timestamp, UserId,
+};
 
 /// What a message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,13 +60,53 @@ impl Attachment {
     /// The longest URL or name accepted, in bytes.
     pub const MAX_BYTES: usize = 2_048;
 
-    /// Checks the URL (`https`, or `http` for development) and the lengths.
+    /// How the URL begins that names a file which was uploaded here, until the store has found it.
+    const UPLOADED: &str = "attachment:";
+
+    /// Returns the URL of a file that was uploaded here under an id, which [`Self::new`] checks.
+    #[must_use]
+    pub fn reference(id: &str) -> String {
+        format!("{}{id}", Self::UPLOADED)
+    }
+
+    /// Returns the file that was uploaded here, if it names one.
+    #[must_use]
+    pub fn upload(&self) -> Option<AttachmentId> {
+        let id = self.url.strip_prefix(Self::UPLOADED)?;
+        AttachmentId::parse(id).ok()
+    }
+
+    /// Returns the type that its name tells, or that of the URL where it has none.
+    #[must_use]
+    pub fn told_type(&self) -> Option<FileType> {
+        let path = self.url.split(['?', '#']).next();
+        let name = self.name.as_deref().filter(|name| name.contains('.'));
+        FileType::of_name(name.or(path)?)
+    }
+
+    /// Tells whether a message of `kind` may carry it in an app of `dialect`, as far as its name tells.
+    /// Only care asks.
+    #[must_use]
+    pub fn suits(&self, kind: MessageKind, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Care => self
+                .told_type()
+                .is_some_and(|told| told.suits(kind, dialect)),
+            Dialect::Consult | Dialect::Clinic | Dialect::Booking => true,
+        }
+    }
+
+    /// Checks the URL (`https`, or `http` for development, or a [`Self::reference`]) and the
+    /// lengths.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::InvalidFileUrl`] otherwise.
     pub fn new(url: &str, name: Option<&str>) -> Result<Self, ChatError> {
-        let web = url.starts_with("https://") || url.starts_with("http://");
+        let upload = url.strip_prefix(Self::UPLOADED);
+        let web = url.starts_with("https://")
+            || url.starts_with("http://")
+            || upload.is_some_and(|id| AttachmentId::parse(id).is_ok());
         let short =
             url.len() <= Self::MAX_BYTES && name.is_none_or(|name| name.len() <= Self::MAX_BYTES);
         let clean = |text: &str| !text.chars().any(char::is_control);
@@ -254,6 +297,35 @@ mod tests {
             Content::new(MessageKind::Image, "look", None, 10),
             Err(ChatError::FileMissing)
         ));
+    }
+
+    #[test]
+    fn the_name_of_a_file_or_its_url_tells_its_type() {
+        let told = |url, name| {
+            let file = Attachment::new(url, name).unwrap();
+            file.told_type().map(FileType::as_str)
+        };
+
+        assert_eq!(
+            told("https://a.b/c", Some("d.pdf")),
+            Some("application/pdf")
+        );
+        assert_eq!(told("https://a.b/c.png?d=e.exe", None), Some("image/png"));
+        assert_eq!(told("https://a.b/c.png", Some("d")), Some("image/png"));
+        assert_eq!(told("https://a.b/c.png", Some("d.exe")), None);
+        assert_eq!(told("https://a.b/c#d.png", None), None);
+    }
+
+    #[test]
+    fn only_an_id_names_what_was_uploaded_here() {
+        let id = AttachmentId(uuid::Uuid::from_u128(7));
+        let reference = Attachment::reference(&id.to_string());
+
+        let named = Attachment::new(&reference, None).unwrap();
+        assert_eq!(named.upload(), Some(id));
+        assert!(Attachment::new(&Attachment::reference("../7"), None).is_err());
+        let elsewhere = Attachment::new("https://a.b/c.png", None).unwrap();
+        assert_eq!(elsewhere.upload(), None);
     }
 
     #[test]

@@ -33,6 +33,17 @@ pub const fn echoes(dialect: Dialect) -> bool {
     }
 }
 
+/// Returns the path below which a dialect's REST gives the files that were uploaded.
+#[must_use]
+pub const fn attachments(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Consult => "/api/v1/chat/attachments",
+        Dialect::Care => "/chat/attachments",
+        Dialect::Clinic => "/api/attachments",
+        Dialect::Booking => "/api/messages/attachments",
+    }
+}
+
 /// Decodes the event `name` with its first argument, sent by `caller`.
 ///
 /// `None` is an event that the dialect does not know: it is ignored.

@@ -2,6 +2,7 @@
 //!
 //! Which fields there are is the dialects' business.
 
+use chat_domain::Attachment;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -56,6 +57,19 @@ impl<F> Payload<F> {
     pub(crate) fn text(&self, field: Field<'_>) -> Result<Option<String>, Rejection> {
         let text: Option<String> = self.value(field)?;
         Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    /// Returns where the file of a message is: what was uploaded under the id in `upload`, else the
+    /// address in `url`.
+    pub(crate) fn file(
+        &self,
+        upload: Field<'_>,
+        url: Field<'_>,
+    ) -> Result<Option<String>, Rejection> {
+        match self.text(upload)? {
+            Some(id) => Ok(Some(Attachment::reference(&id))),
+            None => self.text(url),
+        }
     }
 
     /// Returns the string in `field`, which must be there.

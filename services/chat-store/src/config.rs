@@ -1,6 +1,6 @@
 //! Everything an operator can set. `chat-store --help` is the manual.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::ports_audit::Head;
 use clap::{Args, Parser, Subcommand};
@@ -133,6 +133,10 @@ pub struct Config {
     #[command(flatten)]
     pub inbound: InArgs,
 
+    /// Where files are kept that users attach.
+    #[command(flatten)]
+    pub files: FilesArgs,
+
     /// Where the state of calls and presence is. Without it chat goes on, calls are unavailable and
     /// everybody is offline.
     #[arg(
@@ -243,6 +247,44 @@ pub struct InArgs {
         value_parser = clap::value_parser!(u16).range(1..=1_024)
     )]
     pub in_flight: u16,
+}
+
+/// Where files are kept that users attach: in a bucket, or for development in a folder. Without
+/// either there are no attachments.
+#[derive(Debug, Clone, Args)]
+pub struct FilesArgs {
+    /// What clients reach the REST at, as it is in the URLs of files.
+    #[arg(long, env = "CHAT_PUBLIC_URL", default_value = "http://localhost:3000")]
+    pub public_url: String,
+
+    /// A folder that all replicas share.
+    #[arg(long, env = "STORE_FILES_FOLDER", conflicts_with = "files_bucket")]
+    pub files_folder: Option<PathBuf>,
+
+    /// A bucket of S3. Whoever may write into it uploads there; browsers need its CORS.
+    #[arg(
+        long,
+        env = "STORE_FILES_BUCKET",
+        requires = "files_key_id",
+        requires = "files_secret"
+    )]
+    pub files_bucket: Option<String>,
+
+    /// The region of the bucket.
+    #[arg(long, env = "STORE_FILES_REGION", default_value = "us-east-1")]
+    pub files_region: String,
+
+    /// Where the bucket is, unless at Amazon: `https://host[:port]`. Clients reach it there, too.
+    #[arg(long, env = "STORE_FILES_ENDPOINT")]
+    pub files_endpoint: Option<String>,
+
+    /// The id of the key that reads and writes the bucket.
+    #[arg(long, env = "STORE_FILES_KEY_ID")]
+    pub files_key_id: Option<String>,
+
+    /// That key.
+    #[arg(long, env = "STORE_FILES_SECRET", hide_env_values = true)]
+    pub files_secret: Option<Secret>,
 }
 
 /// How browsers in a call reach each other. Without any of these, only within one network.

@@ -17,6 +17,7 @@
 
 pub mod app;
 pub mod config;
+pub mod files;
 pub mod http;
 pub mod metrics;
 pub mod nats;
@@ -25,6 +26,7 @@ pub mod ports;
 pub mod ports_audit;
 pub mod ports_calls;
 pub mod ports_directory;
+pub mod ports_files;
 pub mod ports_in;
 pub mod ports_out;
 pub mod ports_overview;

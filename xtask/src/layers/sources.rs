@@ -14,7 +14,7 @@ use super::{
 
 /// Modules of a service that talk to the outside. They do what ports ask of them, so only wiring
 /// needs their names.
-const ADAPTERS: [&str; 5] = ["pg", "http", "nats", "redis", TRANSPORT];
+const ADAPTERS: [&str; 6] = ["pg", "http", "nats", "redis", "files", TRANSPORT];
 
 /// The adapter that defines what it asks of an application; those who answer it may name it.
 const TRANSPORT: &str = "transport";

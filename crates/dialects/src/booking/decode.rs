@@ -28,6 +28,7 @@ struct Fields<'a> {
     message_type: Field<'a>,
     file_url: Field<'a>,
     file_name: Field<'a>,
+    attachment_id: Field<'a>,
     client_message_id: Field<'a>,
 }
 
@@ -71,7 +72,7 @@ fn send(json: &str, caller: &User) -> Result<Command, Rejection> {
     let fields = &payload.fields;
     let booking = payload.required(fields.booking_id)?;
     let booking = SubjectId::new(&booking).map_err(|_| payload.missing())?;
-    let url = payload.text(fields.file_url)?;
+    let url = payload.file(fields.attachment_id, fields.file_url)?;
     let text = payload.text(fields.content)?.unwrap_or_default();
     // A file may come without a word.
     if url.is_none() && text.trim().is_empty() {

@@ -27,6 +27,7 @@ struct Fields<'a> {
     message_type: Field<'a>,
     file_url: Field<'a>,
     file_name: Field<'a>,
+    attachment_id: Field<'a>,
     client_message_id: Field<'a>,
     status: Field<'a>,
 }
@@ -62,7 +63,7 @@ fn send(json: &str) -> Result<Command, Rejection> {
     let payload = Payload::parse("send_message", SEND_FIELDS_MISSING, json)?;
     let fields = &payload.fields;
     let receiver = user(&payload, fields.receiver_id)?;
-    let url = payload.text(fields.file_url)?;
+    let url = payload.file(fields.attachment_id, fields.file_url)?;
     let text = payload.text(fields.content)?.unwrap_or_default();
     // A file may come without a word.
     if url.is_none() && text.trim().is_empty() {

@@ -27,6 +27,7 @@ struct Fields<'a> {
     message_type: Field<'a>,
     file_url: Field<'a>,
     file_name: Field<'a>,
+    attachment_id: Field<'a>,
     client_message_id: Field<'a>,
     #[serde(rename = "clientMessageId")]
     client_key: Field<'a>,
@@ -72,7 +73,7 @@ fn send(json: &str) -> Result<Command, Rejection> {
     let payload = Payload::parse("send_message", INVALID_MESSAGE, json)?;
     let fields = &payload.fields;
     let receiver = email(&payload, fields.receiver_email)?;
-    let url = payload.text(fields.file_url)?;
+    let url = payload.file(fields.attachment_id, fields.file_url)?;
     let text = payload.text(fields.content)?.unwrap_or_default();
     // A file may come without a word.
     if url.is_none() && text.trim().is_empty() {

@@ -77,7 +77,7 @@ fn send(json: &str, caller: &User) -> Result<Command, Rejection> {
     let payload = Payload::parse_wrapped("send_message", FIELDS_MISSING, json)?;
     let fields = &payload.fields;
     let sender_type = payload.required(fields.sender_type)?;
-    let url = payload.text(fields.file_url)?;
+    let url = payload.file(fields.attachment_id, fields.file_url)?;
     let text = match &url {
         // A file may come without a word.
         Some(_) => payload.text(fields.content)?.unwrap_or_default(),

@@ -27,6 +27,7 @@ pub(super) struct Fields<'a> {
     pub(super) message_type: Field<'a>,
     pub(super) file_url: Field<'a>,
     pub(super) file_name: Field<'a>,
+    pub(super) attachment_id: Field<'a>,
     pub(super) client_message_id: Field<'a>,
     pub(super) message_ids: Field<'a>,
     pub(super) to_user_id: Field<'a>,

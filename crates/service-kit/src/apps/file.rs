@@ -78,10 +78,14 @@ impl From<DialectName> for Dialect {
     }
 }
 
+/// The largest attachment unless the app says otherwise, in bytes.
+const MAX_ATTACHMENT: u64 = 10 * 1024 * 1024;
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyEntry {
     max_content_chars: Option<usize>,
+    max_attachment_bytes: Option<u64>,
     history_order: Option<HistoryOrder>,
     time_window: Option<TimeWindow>,
     retention_days: Option<u32>,
@@ -231,6 +235,7 @@ impl Reader<'_> {
         };
         Ok(Policy {
             max_content_chars: entry.max_content_chars.unwrap_or(max_content_chars),
+            max_attachment_bytes: entry.max_attachment_bytes.unwrap_or(MAX_ATTACHMENT),
             history_order: entry.history_order.unwrap_or(history_order),
             time_window: entry.time_window,
             retention: self.retention(place, dialect, entry.retention_days)?,

@@ -68,6 +68,8 @@ pub struct App {
 pub struct Policy {
     /// The longest text of a message, in Unicode scalar values.
     pub max_content_chars: usize,
+    /// The largest file that may be attached, in bytes.
+    pub max_attachment_bytes: u64,
     /// How a page of history is ordered unless the request says otherwise.
     pub history_order: HistoryOrder,
     /// When people may write around an appointment; `None` is always.

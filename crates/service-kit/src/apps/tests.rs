@@ -40,6 +40,7 @@ fn an_app_needs_little() {
         app.policy,
         Policy {
             max_content_chars: 4000,
+            max_attachment_bytes: 10 * 1024 * 1024,
             history_order: HistoryOrder::NewestFirst,
             time_window: None,
             retention: None,

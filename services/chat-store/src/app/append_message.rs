@@ -50,7 +50,8 @@ pub struct Stored {
 pub struct Appended {
     /// Where the messages went.
     pub conversation: Conversation,
-    /// One per message, in order. [`ChatError::KeyReused`] when its key belongs to another message.
+    /// One per message, in order. [`ChatError::KeyReused`] when its key belongs to another message,
+    /// and what is wrong with its attachment.
     pub results: Vec<Result<Stored, ChatError>>,
     /// The generation of the sequence numbers.
     pub epoch: u64,
@@ -108,7 +109,7 @@ impl App {
 
     /// Returns the conversation that a message goes to, if the directory lets the caller write there
     /// now.
-    async fn open_target(
+    pub(super) async fn open_target(
         &self,
         caller: &Caller,
         target: Target,
@@ -210,22 +211,38 @@ impl App {
         items: Vec<NewMessage>,
         origin: Origin,
     ) -> Result<Appended, ChatError> {
-        let entries = items
-            .into_iter()
-            .map(|NewMessage { key, content }| Entry {
-                app: caller.app.id.clone(),
-                conversation,
-                sender: caller.user.id.clone(),
-                key,
-                content,
-            })
-            .collect();
+        let mut entries = Vec::with_capacity(items.len());
+        let mut checked = Vec::with_capacity(items.len());
+        for NewMessage { key, content } in items {
+            match self.with_file(caller, conversation, content).await {
+                Ok(content) => {
+                    entries.push(Entry {
+                        app: caller.app.id.clone(),
+                        conversation,
+                        sender: caller.user.id.clone(),
+                        key,
+                        content,
+                    });
+                    checked.push(Ok(()));
+                }
+                Err(error) => checked.push(Err(error)),
+            }
+        }
+        if entries.is_empty() {
+            let wrong = checked.into_iter().find_map(Result::err);
+            return Err(wrong.unwrap_or(ChatError::Malformed("no message")));
+        }
         let answer = self.batcher.append(entries, origin).await?;
         let epoch = answer.epoch;
-        let (conversation, results) = split(answer.outcomes)?;
+        let (conversation, stored) = split(answer.outcomes)?;
+        let mut stored = stored.into_iter();
+        let results = checked.into_iter().filter_map(|checked| match checked {
+            Ok(()) => stored.next(),
+            Err(error) => Some(Err(error)),
+        });
         Ok(Appended {
             conversation: Arc::unwrap_or_clone(conversation),
-            results,
+            results: results.collect(),
             epoch,
         })
     }

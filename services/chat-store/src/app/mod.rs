@@ -3,6 +3,7 @@
 //! What is deliberately absent: SQL, NATS and HTTP. The use cases see [`crate::ports`] alone.
 
 mod append_message;
+mod attachments;
 mod audit;
 mod batcher;
 mod caller;
@@ -35,6 +36,7 @@ use chat_domain::{AppId, ChatError, Conversation, ConversationId, Timestamp};
 use service_kit::apps::Apps;
 
 pub use append_message::{Appended, NewMessage, Stored, Target};
+pub use attachments::{Announced, Attachments, Upload, remove_files};
 pub use batcher::BatchLimits;
 pub use caller::{Caller, Member};
 use calls::Calls;
@@ -65,6 +67,7 @@ pub struct App {
     roster: Roster,
     apps: Arc<Apps>,
     clock: Clock,
+    attachments: Option<Attachments>,
 }
 
 /// What tells the time.
@@ -103,6 +106,7 @@ impl App {
             roster,
             apps,
             clock: service_kit::now,
+            attachments: None,
         }
     }
 

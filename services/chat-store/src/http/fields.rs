@@ -9,6 +9,7 @@ use axum::{
     extract::{self, FromRequest, FromRequestParts, Request},
 };
 use chat_domain::ChatError;
+use futures_util::{Stream, StreamExt as _};
 use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
@@ -110,6 +111,15 @@ impl Fields {
             self.note(name, rule);
         }
         items
+    }
+
+    /// Takes a field that some clients call `from` for `to`, unless they call one so, too.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(value) = self.values.remove(from)
+            && !self.has(to)
+        {
+            self.values.insert(to.to_owned(), value);
+        }
     }
 
     /// Returns a field as it came.
@@ -225,8 +235,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, RestError> {
             return Ok(bytes);
         }
     }
-    // However it ends, the answer is the same.
-    let _ = tokio::time::timeout(LINGER, discard(&mut body)).await;
+    discard(body.into_data_stream()).await;
     Err(too_large())
 }
 
@@ -245,13 +254,18 @@ async fn collect(body: &mut Body) -> Result<Option<Vec<u8>>, axum::Error> {
     Ok(Some(bytes))
 }
 
-async fn discard(body: &mut Body) {
-    let mut left = MAX_DISCARDED;
-    while let Some(Ok(frame)) = body.frame().await
-        && 0 < left
-    {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-    }
+/// Reads on for a moment and forgets it.
+pub(super) async fn discard<E>(mut bytes: impl Stream<Item = Result<Bytes, E>> + Unpin) {
+    let discarding = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(bytes)) = bytes.next().await
+            && 0 < left
+        {
+            left = left.saturating_sub(bytes.len());
+        }
+    };
+    // However it ends, the answer is the same.
+    let _ = tokio::time::timeout(LINGER, discarding).await;
 }
 
 fn too_large() -> RestError {

@@ -11,6 +11,7 @@ mod clinic;
 mod consult;
 mod error;
 mod fields;
+mod files;
 mod internal;
 mod observe;
 mod outgoing;
@@ -26,7 +27,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use chat_domain::Dialect;
 use http::StatusCode;
@@ -62,7 +63,9 @@ struct Api {
 /// otherwise, and tell them about `ice`.
 pub fn router(app: App, verifier: Verifier, ice: IceServers, requests: Rate) -> Router {
     let apps = Arc::clone(verifier.apps());
-    let mut router = Router::new().route("/", get(status));
+    let mut router = Router::new()
+        .route("/", get(status))
+        .route("/api/v1/uploads/{id}", put(files::upload));
     if apps.speak(Dialect::Consult) {
         router = router.nest("/api/v1", consult::router());
     }

@@ -21,7 +21,11 @@ pub(super) fn read_message(
     let text = body
         .optional(text_field, A_STRING, owned)
         .unwrap_or_default();
+    let upload = body.optional("attachmentId", A_STRING, |id| {
+        Some(Attachment::reference(id))
+    });
     let url = body.optional("fileUrl", A_STRING, owned);
+    let url = upload.or(url);
     let name = body.optional("fileName", A_STRING, owned);
     let kind = body.optional("messageType", A_STRING, owned);
     let attachment = url
@@ -39,6 +43,11 @@ pub(super) fn read_message(
         key,
         content: content?,
     })
+}
+
+/// Tells whether a message names a file, so that it needs no words.
+pub(super) fn names_file(body: &Fields) -> bool {
+    body.text("fileUrl").is_some() || body.text("attachmentId").is_some()
 }
 
 /// Reads the header `Idempotency-Key`, else `clientMessageId`.

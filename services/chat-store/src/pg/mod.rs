@@ -12,6 +12,7 @@ mod directory;
 mod directory_port;
 mod error;
 mod expiry;
+mod files;
 mod journal;
 mod messages;
 mod out_queue;

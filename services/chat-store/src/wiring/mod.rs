@@ -8,18 +8,20 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use chat_domain::{ChatError, ErrorKind};
 use service_kit::{
-    DependencyHealth, Service, apps::Apps, auth::Verifier, bind, limits::Rate, nats,
+    DependencyHealth, Lifecycle, Secret, Service, apps::Apps, auth::Verifier, bind, limits::Rate,
+    nats,
 };
 
 use crate::{
     app::{
-        self, App, BatchLimits, Chain, IceServers, Intake, Relay, ServiceTeller, calls::Calls,
-        presence::Roster,
+        self, App, Attachments, BatchLimits, Chain, IceServers, Intake, Relay, ServiceTeller,
+        calls::Calls, presence::Roster,
     },
     config::{
-        AppendArgs, Config, DatabaseArgs, IceArgs, InArgs, MigrateConfig, OutArgs, RequestArgs,
-        VerifyConfig,
+        AppendArgs, Config, DatabaseArgs, FilesArgs, IceArgs, InArgs, MigrateConfig, OutArgs,
+        RequestArgs, VerifyConfig,
     },
+    files::{BucketSettings, FileStore},
     http,
     metrics::Metric,
     nats::{InLimits, InReader, Notifier, OutLimits, OutPublisher, Publisher, Server},
@@ -83,6 +85,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         Arc::clone(&apps),
         config.append.limits(),
     );
+    let app = keep_files(app, &apps, &config, &pg, &lifecycle)?;
 
     let soft = lifecycle.soft();
     let notifier = Notifier::new(client.clone());
@@ -183,6 +186,24 @@ pub async fn verify_audit(config: &VerifyConfig) -> anyhow::Result<Vec<Chain>> {
     Ok(chains)
 }
 
+/// Lets users attach files, if there is a place for them.
+fn keep_files(
+    app: App,
+    apps: &Arc<Apps>,
+    config: &Config,
+    pg: &Pg,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<App> {
+    let Some(files) = config.files.open(&config.service_token)? else {
+        return Ok(app);
+    };
+    let public_url = config.files.public_url.trim_end_matches('/');
+    let attachments = Attachments::new(Arc::new(pg.clone()), Arc::new(files), public_url);
+    let cleaning = upkeep::keep_clean(attachments.clone(), Arc::clone(apps), lifecycle.soft());
+    lifecycle.spawn("attachments", cleaning);
+    Ok(app.with_attachments(attachments))
+}
+
 /// Why there is no database to work with.
 enum NotOpen {
     /// Waiting may help.
@@ -266,6 +287,27 @@ impl OutArgs {
             max_age: Duration::from_secs(self.out_max_hours * 3_600),
             max_bytes: self.out_max_bytes,
         }
+    }
+}
+
+impl FilesArgs {
+    /// Opens the place for files, if there is one.
+    fn open(&self, secret: &Secret) -> anyhow::Result<Option<FileStore>> {
+        let opened = match (&self.files_folder, &self.files_bucket) {
+            (Some(folder), _) => FileStore::in_folder(folder, &self.public_url, secret),
+            (None, Some(bucket)) => FileStore::in_bucket(&BucketSettings {
+                bucket: bucket.clone(),
+                region: self.files_region.clone(),
+                endpoint: self.files_endpoint.clone(),
+                key_id: self.files_key_id.clone().context("STORE_FILES_KEY_ID")?,
+                secret: self.files_secret.clone().context("STORE_FILES_SECRET")?,
+            }),
+            (None, None) => return Ok(None),
+        };
+        let opened = opened.map_err(|error| anyhow::anyhow!(error));
+        opened
+            .context("cannot keep files; see STORE_FILES_FOLDER and STORE_FILES_BUCKET")
+            .map(Some)
     }
 }
 

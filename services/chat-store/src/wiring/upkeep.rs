@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{App, ServiceTeller, expire_messages, sweep_outbox},
+    app::{App, Attachments, ServiceTeller, expire_messages, remove_files, sweep_outbox},
     metrics::Metric,
     pg::Pg,
     ports::{Events, Outbox as _},
@@ -40,6 +40,9 @@ const LEARN_EVERY: Duration = Duration::from_millis(500);
 
 /// How often revocations are forgotten whose tokens have ended by themselves.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
+
+/// How often files that no message names are looked for; nobody could have them since.
+const CLEAN_EVERY: Duration = Duration::from_hours(1);
 
 /// How often Postgres is asked how it is.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -164,6 +167,21 @@ pub(super) async fn keep_telling(
             }
         }
         n_ticks = n_ticks.wrapping_add(1);
+    }
+}
+
+/// Removes files that no message names, yet or any more, until `soft`.
+pub(super) async fn keep_clean(attachments: Attachments, apps: Arc<Apps>, soft: CancellationToken) {
+    let mut ticks = Ticks::new(CLEAN_EVERY, soft);
+    while ticks.next().await {
+        match remove_files(&attachments, &apps, service_kit::now()).await {
+            Ok(0) => {}
+            Ok(n_files) => {
+                tracing::info!(n_files, "files removed");
+                ticks.at_once();
+            }
+            Err(error) => warn(&error, "files not removed; tried again in an hour"),
+        }
     }
 }
 

@@ -2,19 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
 };
+use chat_domain::BoxError;
 use chat_store::{
-    app::{App, BatchLimits, IceServers, Relay, presence::Roster},
+    app::{App, Attachments, BatchLimits, IceServers, Relay, presence::Roster},
+    files::FileStore,
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
     ports_presence::PresenceState,
 };
+use futures_util::Stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use service_kit::{Secret, apps::Apps, auth::Verifier, limits::Rate};
@@ -32,6 +39,7 @@ pub(crate) const STRANGER: &str = "99999999-9999-4999-8999-999999999999";
 pub(crate) const NOTHING: &str = "0199a7de-0000-7000-8000-00000000dead";
 pub(crate) const ORIGIN: &str = "http://localhost:5173";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const PUBLIC_URL: &str = "http://chat.example";
 const SERVICE_TOKEN: &str = "the-service-token";
 
 /// Both routers, over a database of their own that knows a booking of [`CONSULTANT`] and
@@ -40,9 +48,22 @@ pub(crate) struct Site {
     pub(crate) clients: Router,
     pub(crate) internal: Router,
     pub(crate) pg: Pg,
+    /// What both work with.
     pub(crate) app: App,
     pub(crate) verifier: Verifier,
-    _database: Database,
+    pub(crate) attachments: Option<Attachments>,
+    database: Database,
+    folder: Option<Folder>,
+}
+
+/// A folder that goes with its site.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It lies in the folder for temporary files anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// NATS is down wherever REST is tested: it must not matter.
@@ -65,15 +86,21 @@ impl Site {
 
     /// Starts a site whose app has this policy, in TOML.
     pub(crate) async fn with_policy(policy: &str) -> Self {
-        Self::with(policy, Arc::new(Nowhere)).await
+        Self::with(policy, Arc::new(Nowhere), None).await
+    }
+
+    /// Starts a site with a policy that keeps files.
+    pub(crate) async fn with_files(policy: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("files-{}", uuid::Uuid::new_v4()));
+        Self::with(policy, Arc::new(Nowhere), Some(Folder(folder))).await
     }
 
     /// Starts a site with a state of presence.
     pub(crate) async fn with_presence(presence: Arc<dyn PresenceState>) -> Self {
-        Self::with("{}", presence).await
+        Self::with("{}", presence, None).await
     }
 
-    async fn with(policy: &str, presence: Arc<dyn PresenceState>) -> Self {
+    async fn with(policy: &str, presence: Arc<dyn PresenceState>, folder: Option<Folder>) -> Self {
         let apps = format!(
             r#"
             [apps.jiggy]
@@ -103,6 +130,14 @@ impl Site {
             BatchLimits::default(),
         );
         let token: Secret = SERVICE_TOKEN.parse().unwrap();
+        let attachments = folder.as_ref().map(|Folder(folder)| {
+            let files = FileStore::in_folder(folder, PUBLIC_URL, &token).unwrap();
+            Attachments::new(Arc::new(pg.clone()), Arc::new(files), PUBLIC_URL)
+        });
+        let app = match &attachments {
+            Some(attachments) => app.with_attachments(attachments.clone()),
+            None => app,
+        };
         let verifier = Verifier::new(apps);
         let site = Self {
             clients: rest::router(
@@ -115,7 +150,9 @@ impl Site {
             pg,
             app,
             verifier,
-            _database: database,
+            attachments,
+            database,
+            folder,
         };
         site.seed().await;
         site
@@ -189,6 +226,33 @@ impl Site {
         let answer = self.post("patient", "conversations", &meeting()).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         answer.text("id")
+    }
+
+    /// Returns how many accesses of a kind the log has, refused ones among them.
+    pub(crate) async fn n_logged(&self, action: &str) -> i64 {
+        let sql = sqlx::PgPool::connect(self.database.url()).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE action = $1")
+            .bind(action)
+            .fetch_one(&sql)
+            .await
+            .unwrap()
+    }
+
+    /// Returns how many files are kept, uploads that nobody sent among them.
+    pub(crate) fn n_files(&self) -> usize {
+        let mut folders = vec![self.folder.as_ref().unwrap().0.clone()];
+        let mut n_files = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    n_files += 1;
+                }
+            }
+        }
+        n_files
     }
 
     /// Sends a message as `role`, and returns it.
@@ -352,6 +416,23 @@ impl Ask {
         }
     }
 
+    pub(crate) fn bytes(self, bytes: Vec<u8>) -> Self {
+        Self {
+            body: bytes.into(),
+            ..self
+        }
+    }
+
+    pub(crate) fn streamed(
+        self,
+        parts: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
+    ) -> Self {
+        Self {
+            body: Body::from_stream(parts),
+            ..self
+        }
+    }
+
     pub(crate) async fn of(self, router: &Router) -> Answer {
         let request = self.request.body(self.body).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
@@ -362,6 +443,7 @@ impl Ask {
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            bytes,
         }
     }
 }
@@ -372,11 +454,19 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// Null when there is none.
     pub(crate) body: Value,
+    pub(crate) bytes: Bytes,
 }
 
 impl Answer {
     pub(crate) fn text(&self, name: &str) -> String {
         self.body[name].as_str().unwrap().to_owned()
+    }
+
+    /// Checks that this is a failure of care, which says so.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, status: u16, text: &str) {
+        let told = (self.status.as_u16(), &self.body);
+        assert_eq!(told, (status, &json!({"success": false, "message": text})));
     }
 
     /// Checks that this is an error in the form of all errors.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod append;
+mod attachments;
 mod audit;
 mod calls_asked;
 mod calls_log;

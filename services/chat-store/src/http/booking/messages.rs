@@ -18,7 +18,7 @@ use crate::{
         Api,
         error::RestError,
         fields::{JsonBody, Query},
-        outgoing::{no_result, origin, read_message},
+        outgoing::{names_file, no_result, origin, read_message},
         page::{Order, Page},
     },
 };
@@ -64,7 +64,7 @@ pub(super) async fn send(
     let booking = body
         .text("bookingId")
         .and_then(|text| caller.app.dialect.booking_id(text).ok());
-    let is_said = body.text("content").is_some() || body.text("fileUrl").is_some();
+    let is_said = body.text("content").is_some() || names_file(&body);
     let Some(booking) = booking.filter(|_| is_said) else {
         return Err(RestError::invalid(vec![
             "bookingId and content are required".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Handlers translate, as in consult. Failures are `{msg}`.
 
+mod attachments;
 mod lists;
 mod messages;
 
@@ -26,6 +27,11 @@ use crate::app::Caller;
 pub(super) fn router() -> Router<Api> {
     Router::new()
         .route("/api/messages/booking/{id}", get(messages::page))
+        .route(
+            "/api/messages/booking/{id}/attachments",
+            post(attachments::announce),
+        )
+        .route("/api/messages/attachments/{id}", get(attachments::read))
         .route("/api/messages/my-conversations", get(lists::own))
         .route(
             "/api/messages/business/{id}/conversations",

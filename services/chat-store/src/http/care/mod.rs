@@ -2,6 +2,7 @@
 //!
 //! Handlers translate, as in consult. Answers are `{success, message?, data?}`.
 
+mod attachments;
 mod chat;
 mod roles;
 
@@ -28,6 +29,11 @@ pub(super) fn router() -> Router<Api> {
         .route("/chat/conversations", get(chat::list))
         .route("/chat/conversations/{id}", get(chat::page))
         .route("/chat/conversations/{id}/read", put(chat::mark_read))
+        .route(
+            "/chat/conversations/{id}/attachments",
+            post(attachments::announce),
+        )
+        .route("/chat/attachments/{id}", get(attachments::read))
         .route("/chat/unread-count", get(chat::unread))
         .route("/chat/online-status", post(chat::online))
         .route("/chat/search", get(chat::search))

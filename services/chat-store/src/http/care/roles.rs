@@ -17,7 +17,7 @@ use crate::{
         Api,
         error::RestError,
         fields::{JsonBody, Query},
-        outgoing::{no_result, origin, read_message},
+        outgoing::{names_file, no_result, origin, read_message},
     },
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn send_to_doctor(
     let doctor = body
         .text("doctorId")
         .and_then(|text| Dialect::Care.user_id(text).ok());
-    let is_said = body.text("content").is_some() || body.text("fileUrl").is_some();
+    let is_said = body.text("content").is_some() || names_file(&body);
     let Some(doctor) = doctor.filter(|_| is_said) else {
         return Err(RestError::invalid(vec![
             "Doctor ID and content are required".to_owned(),
@@ -58,7 +58,7 @@ pub(super) async fn send_to_patient(
     JsonBody(mut body): JsonBody,
 ) -> Result<Response, RestError> {
     let caller = user.only(Role::Doctor)?;
-    if body.text("message").is_none() && body.text("fileUrl").is_none() {
+    if body.text("message").is_none() && !names_file(&body) {
         return Err(RestError::invalid(vec!["Message is required".to_owned()]));
     }
     let message = read_message(&mut body, "message", &headers, &caller);

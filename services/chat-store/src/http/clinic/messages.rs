@@ -17,9 +17,18 @@ use crate::{
         Api,
         error::RestError,
         fields::{JsonBody, Query},
-        outgoing::{no_result, origin, read_message},
+        outgoing::{names_file, no_result, origin, read_message},
     },
 };
+
+/// How this dialect spells what all have.
+const SPELLINGS: [(&str, &str); 5] = [
+    ("attachment_id", "attachmentId"),
+    ("file_url", "fileUrl"),
+    ("file_name", "fileName"),
+    ("message_type", "messageType"),
+    ("client_message_id", "clientMessageId"),
+];
 
 /// `POST /api/messages` `{sender_email?, receiver_email, content, conversation_id?}`
 pub(super) async fn send(
@@ -29,16 +38,19 @@ pub(super) async fn send(
     headers: HeaderMap,
     JsonBody(mut body): JsonBody,
 ) -> Result<Response, RestError> {
+    for (from, to) in SPELLINGS {
+        body.rename(from, to);
+    }
     let sender = body.optional("sender_email", "must be an e-mail", |text| {
         Dialect::Clinic.user_id(text.trim()).ok()
     });
     let receiver = email(&mut body, "receiver_email");
-    if !body.has("content") && !body.has("fileUrl") {
+    if !body.has("content") && !names_file(&body) {
         body.note("content", REQUIRED);
     }
     body.check()?;
     check_self(&caller, sender.as_ref())?;
-    if body.text("content").is_none() && body.text("fileUrl").is_none() {
+    if body.text("content").is_none() && !names_file(&body) {
         return Err(RestError::new(
             StatusCode::BAD_REQUEST,
             "Invalid message data",

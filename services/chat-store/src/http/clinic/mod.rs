@@ -3,6 +3,7 @@
 //! Handlers translate, as in consult. Failures are `{detail}`, and what is missing or malformed is told
 //! as `FastAPI` does: 422 with a list of places.
 
+mod attachments;
 mod conversations;
 mod messages;
 mod users;
@@ -32,6 +33,8 @@ pub(super) fn router() -> Router<Api> {
     Router::new()
         .route("/api/conversations", get(conversations::list))
         .route("/api/conversations/{id}/messages", get(conversations::page))
+        .route("/api/attachments", post(attachments::announce))
+        .route("/api/attachments/{id}", get(attachments::read))
         .route("/api/messages/{id}/read", post(messages::mark_read))
         .route("/api/messages/unread-count", get(messages::unread))
         .route("/api/users/search", get(users::search))

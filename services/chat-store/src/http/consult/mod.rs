@@ -3,6 +3,7 @@
 //! Handlers translate: they read a request, call one use case and write its answer. Who may do what
 //! is decided there, but for requests that name users: those must be the caller.
 
+mod attachments;
 mod calls;
 mod conversations;
 mod ice_servers;
@@ -33,6 +34,11 @@ pub(super) fn router() -> Router<Api> {
             get(conversations::unread),
         )
         .route("/chat/conversations/{id}/read", post(messages::mark_read))
+        .route(
+            "/chat/conversations/{id}/attachments",
+            post(attachments::announce),
+        )
+        .route("/chat/attachments/{id}", get(attachments::read))
         .route("/chat/messages", post(messages::send))
         .route("/chat/search", get(messages::search))
         .route("/chat/calls", get(calls::list))

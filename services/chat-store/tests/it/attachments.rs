@@ -1,0 +1,580 @@
+//! Files that users attach, as clients of every dialect see it, in a folder of the test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use bytes::Bytes;
+use chat_domain::{AttachmentId, BoxError, ChatError, Role, Timestamp, User, UserId};
+use chat_store::{
+    app::{Caller, remove_files},
+    ports_files::Permit,
+};
+use futures_util::{StreamExt as _, stream};
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::http_site::{
+    Answer, Ask, BOOKING, CONSULTANT, NOTHING, PATIENT, PUBLIC_URL, STRANGER, Site, meeting, with,
+};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// Two who talk, and somebody else, in one dialect.
+struct Album {
+    site: Site,
+    sender: String,
+    receiver: String,
+    stranger: String,
+    /// Where files are announced.
+    announce: String,
+    /// Where messages are sent.
+    send: &'static str,
+    /// What a message needs beside its file.
+    message: Value,
+    /// Below which path files are.
+    files: &'static str,
+    is_snake: bool,
+}
+
+impl Album {
+    async fn consult_with(policy: &str) -> Self {
+        let site = Site::with_files(policy).await;
+        let conversation = site.conversation().await;
+        Self {
+            site,
+            sender: format!("jiggy patient {PATIENT}"),
+            receiver: format!("jiggy consultant {CONSULTANT}"),
+            stranger: format!("jiggy patient {STRANGER}"),
+            announce: format!("POST /api/v1/chat/conversations/{conversation}/attachments"),
+            send: "POST /api/v1/chat/messages",
+            message: with(&meeting(), &json!({"senderType": "patient"})),
+            files: "/api/v1/chat/attachments",
+            is_snake: false,
+        }
+    }
+
+    async fn consult() -> Self {
+        Self::consult_with("{}").await
+    }
+
+    async fn care() -> Self {
+        let site = Site::with_files("{}").await;
+        for (id, role) in [("doc", "doctor"), ("anna", "patient"), ("otto", "patient")] {
+            let user = json!({"role": role, "name": id});
+            site.tell_of("other", &format!("users/{id}"), &user).await;
+        }
+        site.tell_of("other", "associations/doc/anna", &json!({}))
+            .await;
+        Self {
+            site,
+            sender: "other patient anna".to_owned(),
+            receiver: "other doctor doc".to_owned(),
+            stranger: "other patient otto".to_owned(),
+            announce: "POST /chat/conversations/doc/attachments".to_owned(),
+            send: "POST /users/send-message",
+            message: json!({"doctorId": "doc"}),
+            files: "/chat/attachments",
+            is_snake: false,
+        }
+    }
+
+    async fn clinic() -> Self {
+        let site = Site::with_files("{}").await;
+        for id in ["ada@c.org", "bob@c.org", "eve@c.org"] {
+            let user = json!({"role": "doctor", "name": id, "email": id});
+            site.tell_of("clinic", &format!("users/{id}"), &user).await;
+        }
+        Self {
+            site,
+            sender: "clinic doctor ada@c.org".to_owned(),
+            receiver: "clinic doctor bob@c.org".to_owned(),
+            stranger: "clinic doctor eve@c.org".to_owned(),
+            announce: "POST /api/attachments".to_owned(),
+            send: "POST /api/messages",
+            message: json!({"receiver_email": "bob@c.org"}),
+            files: "/api/attachments",
+            is_snake: true,
+        }
+    }
+
+    async fn booking() -> Self {
+        let site = Site::with_files("{}").await;
+        for (path, body) in [
+            ("users/olga", json!({"role": "business", "name": "Olga"})),
+            ("users/carl", json!({"role": "client", "name": "Carl"})),
+            (
+                "businesses/hair",
+                json!({"ownerId": "olga", "name": "Hair"}),
+            ),
+            (
+                "bookings/b-1",
+                json!({"businessId": "hair", "clientId": "carl"}),
+            ),
+        ] {
+            site.tell_of("booking", path, &body).await;
+        }
+        Self {
+            site,
+            sender: "booking client carl".to_owned(),
+            receiver: "booking business olga".to_owned(),
+            stranger: "booking client eve".to_owned(),
+            announce: "POST /api/messages/booking/b-1/attachments".to_owned(),
+            send: "POST /api/messages",
+            message: json!({"bookingId": "b-1"}),
+            files: "/api/messages/attachments",
+            is_snake: false,
+        }
+    }
+
+    /// Says a key as the dialect spells it.
+    fn key(&self, name: &'static str) -> String {
+        let spell = |c: char| match c {
+            'A'..='Z' if self.is_snake => format!("_{}", c.to_ascii_lowercase()),
+            _ => c.to_string(),
+        };
+        name.chars().map(spell).collect()
+    }
+
+    fn field<'a>(&self, body: &'a Value, name: &'static str) -> &'a str {
+        let value = &body[self.key(name)];
+        value.as_str().unwrap_or_else(|| panic!("{name}: {body}"))
+    }
+
+    async fn announce(&self, who: &str, changes: &Value) -> Answer {
+        let mut file = json!({
+            self.key("fileName"): "Röntgen.png",
+            self.key("contentType"): "image/png",
+            "size": PNG.len(),
+        });
+        if self.is_snake {
+            file["receiver_email"] = json!("bob@c.org");
+        }
+        self.site
+            .ask(who, &self.announce, &with(&file, changes))
+            .await
+    }
+
+    async fn put(&self, url: &str, bytes: &[u8]) -> StatusCode {
+        let path = url.strip_prefix(PUBLIC_URL).unwrap();
+        let answer = Ask::new("PUT", path).bytes(bytes.to_vec());
+        answer.of(&self.site.clients).await.status
+    }
+
+    /// Announces and uploads a picture, and returns its id.
+    async fn upload(&self) -> String {
+        let announced = self.announce(&self.sender, &json!({})).await;
+        assert!(announced.status.is_success(), "{announced:?}");
+        let answer = announced.body.get("data").unwrap_or(&announced.body);
+        let put = self.put(self.field(answer, "uploadUrl"), PNG).await;
+        assert_eq!(put, StatusCode::NO_CONTENT);
+        self.field(answer, "attachmentId").to_owned()
+    }
+
+    async fn send(&self, id: &str, changes: &Value) -> Answer {
+        let file = json!({self.key("attachmentId"): id, self.key("messageType"): "image"});
+        let message = with(&with(&self.message, &file), changes);
+        self.site.ask(&self.sender, self.send, &message).await
+    }
+
+    async fn read(&self, who: &str, id: &str) -> Answer {
+        let request = format!("GET {}/{id}", self.files);
+        self.site.ask(who, &request, &Value::Null).await
+    }
+
+    /// Returns a user of the app as it is authenticated.
+    fn caller(&self, who: &str) -> Caller {
+        let mut words = who.split(' ');
+        let mut word = || words.next().unwrap();
+        let app = self.site.app.apps();
+        let app = app.get(&chat_domain::AppId::new(word()).unwrap()).unwrap();
+        let user = User {
+            role: Role::parse(word()).unwrap(),
+            id: UserId::new(word()).unwrap(),
+            name: None,
+            email: None,
+            avatar_url: None,
+        };
+        Caller {
+            app: app.clone(),
+            user,
+        }
+    }
+}
+
+/// Walks through one dialect.
+async fn a_file_reaches_the_two(album: Album) {
+    let id = album.upload().await;
+    let early = album.read(&album.sender, &id).await;
+    let sent = album.send(&id, &json!({})).await;
+    let again = album.send(&id, &json!({"content": "again"})).await;
+
+    assert_eq!(early.status, StatusCode::NOT_FOUND, "no message names it");
+    assert!(sent.status.is_success(), "{sent:?}");
+    assert!(again.status.is_success(), "{again:?}");
+    let message = ["message", "data"].iter().map(|key| &sent.body[key]);
+    let message = message
+        .clone()
+        .find(|it| it.is_object())
+        .unwrap_or(&sent.body);
+    let url = format!("{PUBLIC_URL}{}/{id}", album.files);
+    assert_eq!(album.field(message, "fileUrl"), url);
+    assert_eq!(album.field(message, "fileName"), "Röntgen.png");
+    for who in [&album.sender, &album.receiver] {
+        let read = album.read(who, &id).await;
+        assert_eq!(read.status, StatusCode::OK, "{who}: {read:?}");
+        assert_eq!(read.bytes, PNG);
+        assert_eq!(read.headers[header::CONTENT_TYPE], "image/png");
+        assert_eq!(read.headers[header::CONTENT_LENGTH], PNG.len().to_string());
+        assert_eq!(read.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(read.headers[header::CACHE_CONTROL], "no-store");
+        assert_eq!(
+            read.headers[header::CONTENT_DISPOSITION],
+            "attachment; filename*=UTF-8''R%C3%B6ntgen.png"
+        );
+    }
+    assert_eq!(album.site.n_logged("download").await, 2);
+    for (who, status) in [(album.stranger.as_str(), 403), ("", 401)] {
+        let refused = album.read(who, &id).await;
+        assert_eq!(refused.status.as_u16(), status, "{who}: {refused:?}");
+    }
+    assert_eq!(album.site.n_logged("download").await, 3);
+    let unknown = album.read(&album.sender, NOTHING).await;
+    let malformed = album.read(&album.sender, "..%2f..%2fetc").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(malformed.status, StatusCode::BAD_REQUEST);
+    let nothing = json!({});
+    let nothing_said = album
+        .site
+        .ask(&album.sender, &album.announce, &nothing)
+        .await;
+    assert!(nothing_said.status.is_client_error(), "{nothing_said:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_a_consultation_reaches_the_two() {
+    a_file_reaches_the_two(Album::consult().await).await;
+}
+
+#[tokio::test]
+async fn a_file_of_care_reaches_the_two() {
+    a_file_reaches_the_two(Album::care().await).await;
+}
+
+#[tokio::test]
+async fn a_file_of_a_clinic_reaches_the_two() {
+    a_file_reaches_the_two(Album::clinic().await).await;
+}
+
+#[tokio::test]
+async fn a_file_of_a_booking_reaches_the_two() {
+    a_file_reaches_the_two(Album::booking().await).await;
+}
+
+#[tokio::test]
+async fn who_may_not_write_attaches_nothing() {
+    let album = Album::care().await;
+
+    let stranger = album.announce(&album.stranger, &json!({})).await;
+    stranger.assert_says(403, "Doctor and patient are not associated");
+    let album = Album::booking().await;
+    let stranger = album.announce(&album.stranger, &json!({})).await;
+    assert_eq!(stranger.status, StatusCode::FORBIDDEN, "{stranger:?}");
+    let album = Album::consult().await;
+    let stranger = album.announce(&album.stranger, &json!({})).await;
+    stranger.assert_error(403, "not of the two");
+}
+
+#[tokio::test]
+async fn only_what_was_permitted_is_taken() {
+    let album = Album::consult().await;
+    let announced = album.announce(&album.sender, &json!({})).await;
+    let url = album.field(&announced.body, "uploadUrl");
+    let id = album.field(&announced.body, "attachmentId");
+
+    for (wrong, why) in [
+        (url.replace(id, NOTHING), "another file"),
+        (url.replace("size=", "size=1"), "a larger file"),
+        (url.replace("expires=", "expires=9"), "a longer time"),
+        (format!("{url}x"), "another signature"),
+        (url.replace(id, "..%2f..%2fx"), "another place"),
+    ] {
+        assert_eq!(album.put(&wrong, PNG).await, StatusCode::FORBIDDEN, "{why}");
+    }
+    let long = [PNG, b"!"].concat();
+    assert_eq!(album.put(url, &long).await, StatusCode::PAYLOAD_TOO_LARGE);
+    album
+        .send(id, &json!({}))
+        .await
+        .assert_error(409, "nothing was uploaded");
+}
+
+#[tokio::test]
+async fn an_upload_is_permitted_for_a_quarter_of_an_hour() {
+    let album = Album::consult().await;
+    let announced = album.announce(&album.sender, &json!({})).await;
+    let url = album.field(&announced.body, "uploadUrl");
+    let (_, query) = url.split_once('?').unwrap();
+    let part = |name: &str| {
+        let mut parts = query.split('&').filter_map(|part| part.split_once('='));
+        parts.find(|(key, _)| *key == name).unwrap().1
+    };
+    let permit = Permit {
+        id: AttachmentId::parse(album.field(&announced.body, "attachmentId")).unwrap(),
+        size: part("size").parse().unwrap(),
+        expires_at: Timestamp(part("expires").parse().unwrap()),
+    };
+    let put = async |clock| {
+        let app = album.site.app.clone().with_clock(clock);
+        let mut bytes = stream::iter([Ok(Bytes::from_static(PNG))]).boxed();
+        app.receive_file(&permit, part("signature"), &mut bytes)
+            .await
+    };
+
+    put(|| Timestamp(service_kit::now().0 + 14 * 60_000))
+        .await
+        .unwrap();
+    let late = put(|| Timestamp(service_kit::now().0 + 15 * 60_000)).await;
+
+    assert!(matches!(late, Err(ChatError::Forbidden(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_leaves_nothing() {
+    let album = Album::consult().await;
+    let announced = album.announce(&album.sender, &json!({})).await;
+    let url = album.field(&announced.body, "uploadUrl");
+    let parts: [Result<Bytes, BoxError>; 2] =
+        [Ok(Bytes::from_static(PNG)), Err("reset by peer".into())];
+
+    let put = Ask::new("PUT", url.strip_prefix(PUBLIC_URL).unwrap());
+    let put = put
+        .streamed(stream::iter(parts))
+        .of(&album.site.clients)
+        .await;
+
+    assert_eq!(put.status, StatusCode::BAD_REQUEST, "{put:?}");
+    album
+        .send(album.field(&announced.body, "attachmentId"), &json!({}))
+        .await
+        .assert_error(409, "nothing was uploaded");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_what_it_was_said_to_be_is_not_sent() {
+    let album = Album::consult().await;
+
+    for bytes in [
+        &b"<script>alert(1)</script>!"[..PNG.len()],
+        &PNG[..PNG.len() - 1],
+    ] {
+        let announced = album.announce(&album.sender, &json!({})).await;
+        let url = album.field(&announced.body, "uploadUrl");
+        assert_eq!(album.put(url, bytes).await, StatusCode::NO_CONTENT);
+        let id = album.field(&announced.body, "attachmentId");
+        let wrong = album.send(id, &json!({})).await;
+        wrong.assert_error(400, "it is something else");
+        // The right bytes may still come.
+        assert_eq!(album.put(url, PNG).await, StatusCode::NO_CONTENT);
+        let right = album.send(id, &json!({})).await;
+        assert_eq!(right.status, StatusCode::CREATED, "{right:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_cannot_be_changed_by_another_upload() {
+    let album = Album::consult().await;
+    let announced = album.announce(&album.sender, &json!({})).await;
+    let url = album.field(&announced.body, "uploadUrl");
+    let id = album.field(&announced.body, "attachmentId");
+    album.put(url, PNG).await;
+    album.send(id, &json!({})).await;
+
+    let evil = b"<script>alert(1)</script>!";
+    album.put(url, &evil[..PNG.len()]).await;
+    let again = album.send(id, &json!({"content": "again"})).await;
+
+    assert_eq!(again.status, StatusCode::CREATED, "{again:?}");
+    assert_eq!(album.read(&album.receiver, id).await.bytes, PNG);
+}
+
+#[tokio::test]
+async fn a_file_is_sent_by_its_owner_in_its_conversation() {
+    let album = Album::consult().await;
+    let id = album.upload().await;
+    let another = json!({"bookingId": NOTHING});
+    let booking = json!({"consultantId": CONSULTANT, "patientId": PATIENT});
+    let path = format!("bookings/{NOTHING}");
+    album.site.tell("PUT", &path, &booking).await;
+    let as_consultant = with(
+        &meeting(),
+        &json!({"senderType": "consultant", "attachmentId": id}),
+    );
+
+    let other = album
+        .site
+        .ask(&album.receiver, album.send, &as_consultant)
+        .await;
+    other.assert_error(404, "it is the patient's");
+    for (id, changes, why) in [
+        (id.as_str(), another, "it is of another conversation"),
+        (NOTHING, json!({}), "there is none"),
+    ] {
+        album.send(id, &changes).await.assert_error(404, why);
+    }
+    album
+        .send("../etc", &json!({}))
+        .await
+        .assert_error(400, "that is no id");
+    assert_ne!(BOOKING, NOTHING);
+}
+
+#[tokio::test]
+async fn what_may_not_be_attached_is_not_announced() {
+    let album = Album::consult_with("{ max_attachment_bytes = 100 }").await;
+
+    for (changes, status) in [
+        (json!({"contentType": "text/html"}), 400),
+        (json!({"contentType": "image/svg+xml"}), 400),
+        (json!({"fileName": "../a.png"}), 400),
+        (json!({"fileName": "a.exe"}), 400),
+        (json!({"fileName": ""}), 400),
+        (json!({"fileName": null}), 400),
+        (json!({"size": 0}), 400),
+        (json!({"size": -1}), 400),
+        (json!({"size": "12"}), 400),
+        (json!({"size": 101}), 413),
+    ] {
+        let announced = album.announce(&album.sender, &changes).await;
+        announced.assert_error(status, &changes.to_string());
+    }
+}
+
+#[tokio::test]
+async fn care_takes_documents_and_pictures() {
+    let album = Album::care().await;
+    let say = async |changes: &Value| {
+        let message = with(&album.message, changes);
+        let answer = album.site.ask(&album.sender, album.send, &message).await;
+        (answer.status.as_u16(), answer.text("message"))
+    };
+    let refused = (400, "file type is not allowed".to_owned());
+
+    for file in [
+        json!({"fileUrl": "https://a.b/report.PDF", "messageType": "file"}),
+        json!({"fileUrl": "https://a.b/x?id=1", "fileName": "look.jpg", "messageType": "image"}),
+        json!({"fileUrl": "https://a.b/x.png"}),
+    ] {
+        assert_eq!(say(&file).await.0, 201, "{file}");
+    }
+    for file in [
+        json!({"fileUrl": "https://a.b/report.pdf", "messageType": "image"}),
+        json!({"fileUrl": "https://a.b/run.exe", "messageType": "file"}),
+        json!({"fileUrl": "https://a.b/a.pdf", "fileName": "a.html", "messageType": "file"}),
+        json!({"fileUrl": "https://a.b/what", "messageType": "file"}),
+        json!({"fileUrl": "https://a.b/song.mp3", "messageType": "file"}),
+    ] {
+        assert_eq!(say(&file).await, refused, "{file}");
+    }
+    let text = json!({"contentType": "text/plain", "fileName": "a.txt"});
+    let announced = album.announce(&album.sender, &text).await;
+    announced.assert_says(400, "file type is not allowed");
+    let pdf = json!({"contentType": "application/pdf", "fileName": "a.pdf", "size": 5});
+    let announced = album.announce(&album.sender, &pdf).await;
+    let data = &announced.body["data"];
+    let put = album.put(album.field(data, "uploadUrl"), b"%PDF-").await;
+    assert_eq!(put, StatusCode::NO_CONTENT);
+    let id = album.field(data, "attachmentId");
+    let as_image = album.send(id, &json!({})).await;
+    as_image.assert_says(400, "file type is not allowed");
+    let as_file = album.send(id, &json!({"messageType": "file"})).await;
+    assert_eq!(as_file.status, StatusCode::CREATED, "{as_file:?}");
+}
+
+#[tokio::test]
+async fn nobody_announces_without_end() {
+    let album = Album::consult().await;
+    for _ in 0..64 {
+        let announced = album.announce(&album.sender, &json!({})).await;
+        assert_eq!(announced.status, StatusCode::CREATED, "{announced:?}");
+    }
+
+    let more = album.announce(&album.sender, &json!({})).await;
+
+    more.assert_error(429, "too many wait");
+    assert_eq!(more.headers[header::RETRY_AFTER], "60");
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_sends_is_removed() {
+    let album = Album::consult().await;
+    let (sent, abandoned) = (album.upload().await, album.upload().await);
+    album.send(&sent, &json!({})).await;
+    let at = |hours| Timestamp(service_kit::now().0 + hours * HOUR);
+    let remove = async |now| {
+        let attachments = album.site.attachments.as_ref().unwrap();
+        remove_files(attachments, album.site.app.apps(), now)
+            .await
+            .unwrap()
+    };
+
+    let removed = [
+        remove(at(23)).await,
+        remove(at(25)).await,
+        remove(at(25)).await,
+    ];
+
+    assert_eq!(removed, [0, 1, 0]);
+    let read = album.read(&album.receiver, &sent).await;
+    assert_eq!(read.status, StatusCode::OK);
+    album
+        .send(&abandoned, &json!({}))
+        .await
+        .assert_error(404, "it is gone");
+    assert_eq!(album.site.n_files(), 1);
+}
+
+#[tokio::test]
+async fn a_file_goes_with_the_last_message_that_names_it() {
+    let album = Album::clinic().await;
+    let id = album.upload().await;
+    album.send(&id, &json!({})).await;
+    let attachment = AttachmentId::parse(&id).unwrap();
+    let read = async |clock| {
+        let app = album.site.app.clone().with_clock(clock);
+        let read = app
+            .read_file(&album.caller(&album.receiver), attachment)
+            .await;
+        read.map(drop).map_err(|error| error.to_string())
+    };
+    let remove = async |days| {
+        let attachments = album.site.attachments.as_ref().unwrap();
+        let now = Timestamp(service_kit::now().0 + days * DAY);
+        remove_files(attachments, album.site.app.apps(), now)
+            .await
+            .unwrap()
+    };
+
+    let before = read(|| Timestamp(service_kit::now().0 + 90 * DAY - 60_000)).await;
+    let kept = remove(90).await;
+    let after = read(|| Timestamp(service_kit::now().0 + 90 * DAY)).await;
+    let removed = remove(91).await;
+
+    assert_eq!((before, kept), (Ok(()), 0));
+    assert_eq!(after, Err("Attachment not found".to_owned()));
+    assert_eq!((removed, album.site.n_files()), (1, 0));
+    let gone = album.read(&album.receiver, &id).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_site_without_a_place_for_files_has_none() {
+    let site = Site::start().await;
+    let id = site.conversation().await;
+    let file = json!({"fileName": "a.png", "contentType": "image/png", "size": 1});
+
+    let announced = site
+        .post("patient", &format!("conversations/{id}/attachments"), &file)
+        .await;
+
+    announced.assert_error(404, "no place");
+}
