@@ -119,11 +119,12 @@ pub enum Rpc {
     GatewayAlive,
     SetStatus,
     ListRevocations,
+    FindUser,
 }
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::OpenSession,
         Self::ResumeSession,
         Self::GetConversation,
@@ -146,6 +147,7 @@ impl Rpc {
         Self::GatewayAlive,
         Self::SetStatus,
         Self::ListRevocations,
+        Self::FindUser,
     ];
 
     /// Returns `<entity>.<verb>`, which is also the name in metrics.
@@ -174,6 +176,7 @@ impl Rpc {
             Self::GatewayAlive => "gateways.alive",
             Self::SetStatus => "users.set_status",
             Self::ListRevocations => "revocations.list",
+            Self::FindUser => "users.find",
         }
     }
 }

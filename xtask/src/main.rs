@@ -32,6 +32,7 @@ mod ops;
 mod places;
 mod ports;
 mod process;
+mod python;
 mod run_dir;
 mod secret;
 mod servers;

@@ -18,6 +18,7 @@ use crate::{
     node, ops,
     places::Places,
     process::{self, Task},
+    python,
     run_dir::Keep,
     servers::Durability,
     services::{self, Profile},
@@ -82,7 +83,14 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         documentation.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
         tally.add(counted("documentation", prepare(documentation))?);
         // The clients' suite comes last: it ends with processes killed.
-        let clients = npm_test("clients", places)?;
+        let mut clients = npm_test("clients", places)?;
+        clients.env("CHAT_GATEWAY", places.target.join("debug/realtime-gateway"));
+        let requirements = places
+            .workspace
+            .join("tests/clients/python/requirements.txt");
+        if let Some(python) = python::get(&requirements, places)? {
+            clients.env("CHAT_PYTHON", python);
+        }
         let mut browser = npm_test("browser", places)?;
         browser.env("CHAT_CHROMIUM", chromium::get(places)?);
         tally.add(counted("browser", prepare(browser))?);

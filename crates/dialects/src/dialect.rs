@@ -1,6 +1,6 @@
 //! One way in and one way out for all dialects: what is to be done for one of them is an arm here.
 
-use chat_domain::{Dialect, Place, Retention, User};
+use chat_domain::{Dialect, Place, Retention, User, UserId};
 use serde_json::value::RawValue;
 
 use crate::{Command, Fact, Rejection, ServerEvent, booking, care, clinic, consult};
@@ -63,6 +63,24 @@ pub fn decode(
         Dialect::Care => care::decode(name, payload, caller),
         Dialect::Clinic => clinic::decode(name, payload, caller),
         Dialect::Booking => booking::decode(name, payload, caller),
+    }
+}
+
+/// Reads from the event `name` who the client says it is, where it has no token. `None` is an event that
+/// says nothing of it; the client has to say it first.
+///
+/// # Errors
+///
+/// Returns a [`Rejection`] for a payload that should say it and does not.
+pub fn declared(
+    dialect: Dialect,
+    name: &str,
+    payload: Option<&RawValue>,
+) -> Result<Option<UserId>, Rejection> {
+    match dialect {
+        Dialect::Consult => consult::declared(name, payload),
+        Dialect::Clinic => clinic::declared(name, payload),
+        Dialect::Care | Dialect::Booking => Ok(None),
     }
 }
 

@@ -26,7 +26,7 @@ mod text;
 mod upload;
 
 pub use command::{CallAction, CallCommand, Command, MarkRead, Send};
-pub use dialect::{Terms, ack, answer, attachments, decode, echoes, encode, namespace};
+pub use dialect::{Terms, ack, answer, attachments, declared, decode, echoes, encode, namespace};
 pub use event::{Rejection, ServerEvent};
 pub use fact::{Fact, Failure, Synced};
 pub use names::is_taken;

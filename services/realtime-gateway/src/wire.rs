@@ -3,13 +3,13 @@
 //! Names, payloads and texts are the `dialects` crate's; frames are the protocol crate's.
 
 use chat_domain::Dialect;
-use dialects::{Fact, ServerEvent, Terms};
+use dialects::{Fact, Failure, ServerEvent, Terms};
 use serde_json::json;
 use socketio_protocol::{Frame, packet, plain};
 
 use crate::{
     session::ChatSocket,
-    transport::{Class, Sent},
+    transport::{Class, Event, Sent},
 };
 
 /// Encodes an event once for all its receivers.
@@ -95,6 +95,23 @@ pub(crate) fn acknowledge(socket: &ChatSocket, name: &str, ack: Option<u64>, fac
             argument(socket, name, fact, &events).as_deref(),
         );
     }
+}
+
+/// Encodes that an event of a client without a socket failed, as [`reply`] would tell it.
+pub(crate) fn refusal(terms: Terms, event: &Event, failure: &Failure<'_>) -> Vec<Frame> {
+    let fact = Fact::Failed(failure);
+    let events = dialects::encode(terms, &fact);
+    let mut frames: Vec<Frame> = events
+        .iter()
+        .map(|event| frame(terms.dialect, event))
+        .collect();
+    if let Some(ack) = event.ack {
+        let argument = dialects::ack(terms.dialect, &event.name, &fact, &events);
+        let namespace = dialects::namespace(terms.dialect);
+        let packet = packet::encode_ack(namespace, ack, argument.as_deref().as_slice());
+        frames.push(Frame::text(&packet));
+    }
+    frames
 }
 
 /// Encodes what an acknowledgement says; in the plain protocol, the event itself.

@@ -4,7 +4,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use async_nats::ServerAddr;
-use service_kit::{NatsArgs, Service, apps::Apps, auth::Verifier, bind};
+use service_kit::{
+    NatsArgs, Service,
+    apps::{Apps, Identity},
+    auth::Verifier,
+    bind,
+};
 use socketio_protocol::connection;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -118,6 +123,12 @@ pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::
     let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
     let address = listener.local_addr()?;
     apps.watch_keys(&service.lifecycle).await;
+    for app in apps.iter().filter(|app| app.identity == Identity::Declared) {
+        tracing::warn!(
+            app = app.id.as_str(),
+            "clients of this app need no token: whoever reaches the gateway can be anybody in it"
+        );
+    }
 
     let background = Background {
         service: service.clone(),

@@ -60,6 +60,20 @@ pub fn decode(
     .map(Some)
 }
 
+/// Reads who the client says it is.
+///
+/// # Errors
+///
+/// Returns a [`Rejection`] for a payload without an e-mail.
+pub fn declared(name: &str, payload: Option<&RawValue>) -> Result<Option<UserId>, Rejection> {
+    if name != "user_joined" {
+        return Ok(None);
+    }
+    let json = payload.map_or("null", RawValue::get);
+    let payload = Payload::parse("user_joined", EMAIL_MISSING, json)?;
+    email(&payload, payload.fields.email).map(Some)
+}
+
 fn user_joined(json: &str, caller: &User) -> Result<Command, Rejection> {
     let payload = Payload::parse("user_joined", EMAIL_MISSING, json)?;
     if email(&payload, payload.fields.email)? != caller.id {

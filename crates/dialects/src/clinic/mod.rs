@@ -8,6 +8,6 @@ mod encode;
 mod rest;
 
 pub use body::MessageBody;
-pub use decode::decode;
+pub use decode::{declared, decode};
 pub use encode::encode;
 pub use rest::{ConversationBody, ReadBody, UnreadBody, UserBody};

@@ -1,6 +1,6 @@
 //! Clients' events of this dialect as commands.
 
-use chat_domain::{ConversationId, MessageId, Place, User, call::SignalKind};
+use chat_domain::{ConversationId, Dialect, MessageId, Place, User, UserId, call::SignalKind};
 use serde_json::value::RawValue;
 
 use super::{
@@ -47,6 +47,23 @@ pub fn decode(
         _ => return Ok(None),
     }
     .map(Some)
+}
+
+/// Reads who the client says it is. That it is so in the role that it says is checked by [`decode`].
+///
+/// # Errors
+///
+/// Returns a [`Rejection`] for a payload without a user.
+pub fn declared(name: &str, payload: Option<&RawValue>) -> Result<Option<UserId>, Rejection> {
+    if name != "join_conversation" {
+        return Ok(None);
+    }
+    let json = payload.map_or("null", RawValue::get);
+    let payload = Payload::parse_wrapped("join_conversation", JOIN_FIELDS_MISSING, json)?;
+    let text = payload.required(payload.fields.user_id)?;
+    let user = Dialect::Consult.user_id(&text);
+    user.map(Some)
+        .map_err(|error| Rejection::of(payload.event, &error))
 }
 
 fn join(json: &str, caller: &User) -> Result<Command, Rejection> {

@@ -14,7 +14,7 @@ pub use body::{
     ConversationBody, FoundBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody,
 };
 pub use call_body::CallBody;
-pub use decode::decode;
+pub use decode::{declared, decode};
 pub use encode::encode;
 pub use encode_calls::{CallFacts, call_connected, call_heard, signal};
 pub use ice::{IceServersBody, RelayBody};

@@ -12,8 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
 use super::{
-    App, AppsError, CallPolicy, ClaimNames, HistoryOrder, Limits, Policy, TimeWindow, TokenRules,
-    jwks,
+    App, AppsError, CallPolicy, ClaimNames, HistoryOrder, Identity, Limits, Policy, TimeWindow,
+    TokenRules, jwks,
     keys::{Key, KeySource, Origin},
 };
 use crate::Secret;
@@ -47,6 +47,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct AppEntry {
     dialect: DialectName,
+    identity: Option<IdentityName>,
     origins: Option<Vec<String>>,
     #[serde(default)]
     policy: PolicyEntry,
@@ -65,6 +66,13 @@ enum DialectName {
     Care,
     Clinic,
     Booking,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum IdentityName {
+    Token,
+    Declared,
 }
 
 impl From<DialectName> for Dialect {
@@ -150,6 +158,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<App>, AppsError> {
     let mut reader = Reader {
         path,
         secrets: HashMap::new(),
+        declared: HashMap::new(),
     };
     // The error's own text quotes the line, which may hold a secret.
     let file: File = toml::from_str(text).map_err(|error| {
@@ -170,6 +179,8 @@ struct Reader<'a> {
     path: &'a Path,
     /// Each secret, and the app that has it.
     secrets: HashMap<Vec<u8>, String>,
+    /// The app of each dialect whose clients need no token.
+    declared: HashMap<Dialect, String>,
 }
 
 impl Reader<'_> {
@@ -208,6 +219,7 @@ impl Reader<'_> {
         Ok(App {
             id,
             dialect,
+            identity: self.identity(name, &place, dialect, entry.identity)?,
             origins: self.origins(&place, entry.origins)?,
             policy: self.policy(&place, dialect, &entry.policy)?,
             tokens: TokenRules {
@@ -217,6 +229,34 @@ impl Reader<'_> {
                 claims: claim_names(dialect, entry.claims),
             },
         })
+    }
+
+    fn identity(
+        &mut self,
+        app: &str,
+        place: &str,
+        dialect: Dialect,
+        name: Option<IdentityName>,
+    ) -> Result<Identity, AppsError> {
+        match name {
+            None | Some(IdentityName::Token) => return Ok(Identity::Token),
+            Some(IdentityName::Declared) => {}
+        }
+        match dialect {
+            Dialect::Consult | Dialect::Clinic => {}
+            Dialect::Care | Dialect::Booking => {
+                let problem = "identity: only clients of the dialects consult and clinic can declare \
+                               who they are";
+                return Err(self.invalid(place, problem));
+            }
+        }
+        match self.declared.insert(dialect, app.to_owned()) {
+            Some(other) => Err(self.invalid(
+                place,
+                format!("identity: app {other:?} is declared, too, and nobody could tell their clients apart"),
+            )),
+            None => Ok(Identity::Declared),
+        }
     }
 
     fn policy(

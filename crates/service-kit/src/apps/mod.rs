@@ -56,11 +56,23 @@ pub struct App {
     pub id: AppId,
     /// How its clients talk.
     pub dialect: Dialect,
+    /// How its clients say who they are.
+    pub identity: Identity,
     /// Origins whose browsers may connect, as `scheme://host[:port]`.
     pub origins: Vec<String>,
     /// What it may do, and how much.
     pub policy: Policy,
     pub(crate) tokens: TokenRules,
+}
+
+/// How the clients of an app say who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// By a token.
+    Token,
+    /// By a token or, at a socket alone, by saying so: anybody can be anybody. For old clients in a
+    /// closed network.
+    Declared,
 }
 
 /// The rules of one app that operators can change.

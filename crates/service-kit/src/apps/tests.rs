@@ -15,6 +15,37 @@ fn only_app(text: &str) -> Arc<App> {
 }
 
 #[test]
+fn clients_need_tokens_unless_an_app_that_can_asks_for_less() {
+    let app = |name: &str, dialect: &str, identity: &str| {
+        format!(
+            "[apps.{name}]\ndialect = \"{dialect}\"\n{identity}\n\
+             keys = [{{ algorithm = \"HS256\", secret = \"{name}-0123456789abcdef0123456789abcdef\" }}]\n"
+        )
+    };
+    let declared = "identity = \"declared\"";
+    let parse = |text: String| Apps::parse(&text, Path::new("apps.toml"));
+
+    let apps = parse(app("a", "clinic", "") + &app("b", "clinic", declared)).unwrap();
+    let identities: Vec<_> = apps.iter().map(|app| app.identity).collect();
+    assert_eq!(identities, [Identity::Token, Identity::Declared]);
+    for (text, why) in [
+        (app("a", "care", declared), "only clients of the dialects"),
+        (
+            app("a", "booking", declared),
+            "only clients of the dialects",
+        ),
+        (
+            app("a", "clinic", declared) + &app("b", "clinic", declared),
+            "nobody could tell",
+        ),
+        (app("a", "clinic", "identity = \"none\""), "unknown variant"),
+    ] {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn an_app_needs_little() {
     let app = only_app(
         r#"

@@ -10,6 +10,7 @@ mod caller;
 pub mod calls;
 mod deliver_messages;
 mod expire_messages;
+mod find_user;
 mod ice_servers;
 mod intake;
 mod list_conversations;

@@ -52,6 +52,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),
         Rpc::GatewayAlive => reply(Ok(calls::alive(calls, decode(payload)?).await?)),
         Rpc::ListRevocations => reply(Ok(list_revocations(app, decode(payload)?).await?)),
+        Rpc::FindUser => reply(Ok(find_user(app, decode(payload)?).await?)),
         Rpc::SetStatus => reply(Ok(presence::set_status(app, decode(payload)?).await?)),
     })
 }
@@ -84,6 +85,17 @@ async fn list_revocations(
     request: v1::ListRevocationsRequest,
 ) -> Result<v1::ListRevocationsReply, ChatError> {
     Ok((&app.revocations(request.after).await?).into())
+}
+
+async fn find_user(
+    app: &App,
+    request: v1::FindUserRequest,
+) -> Result<v1::FindUserReply, ChatError> {
+    let id = UserId::new(&request.user_id)?;
+    let user = app.find_user(&AppId::new(&request.app)?, &id).await?;
+    Ok(v1::FindUserReply {
+        user: Some((&user).into()),
+    })
 }
 
 async fn get_conversation(

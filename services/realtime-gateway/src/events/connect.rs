@@ -47,13 +47,24 @@ impl Chat {
                 count(refusal.label());
                 Refused::from(refusal)
             })?;
+        // Others would not know what to do with one more argument of every event.
+        let may_come_back = principal.app.policy.recovery && request.handshake.names_version_first;
+        Ok(self.enter(principal, request, may_come_back).await)
+    }
+
+    /// Lets in whoever is known.
+    pub(super) async fn enter(
+        &self,
+        principal: Principal,
+        request: &ConnectRequest,
+        may_come_back: bool,
+    ) -> Accepted<Session> {
+        let now = service_kit::now();
         let key = UserKey {
             app: principal.app.id.clone(),
             user: principal.user.id.clone(),
         };
         let enrolment = self.parts.registry.enrol(key.clone());
-        // Others would not know what to do with one more argument of every event.
-        let may_come_back = principal.app.policy.recovery && request.handshake.names_version_first;
         let claimed = Claimed::read(request.auth.as_deref()).filter(|_| may_come_back);
         let is_back = claimed.is_some();
         if let Some(claimed) = claimed {
@@ -61,7 +72,7 @@ impl Chat {
                 Ok(recovered) => {
                     count("recovered");
                     count_recovery("recovered");
-                    return Ok(self.continued(principal, enrolment, recovered));
+                    return self.continued(principal, enrolment, recovered);
                 }
                 Err(error) => {
                     count_recovery(error.label());
@@ -79,11 +90,11 @@ impl Chat {
         };
         let Some(opened) = opened else {
             let places = Places::default().in_room(room);
-            return Ok(Accepted {
+            return Accepted {
                 session: Session::new(principal, entrance, places, None),
                 id: SocketId::random(),
                 pid: None,
-            });
+            };
         };
         if is_back {
             entrance.greeting =
@@ -92,22 +103,22 @@ impl Chat {
         let beginning = session::beginning(&opened, now).filter(|_| may_come_back);
         let places = session::first_places(&opened, room);
         let Some(beginning) = beginning else {
-            return Ok(Accepted {
+            return Accepted {
                 session: Session::new(principal, entrance, places, None),
                 id: SocketId::random(),
                 pid: None,
-            });
+            };
         };
         let owner = (&key.app, &key.user);
         let recovery = Recovery {
             key: Arc::clone(&self.parts.recovery),
             tag: beginning.tag,
         };
-        Ok(Accepted {
+        Accepted {
             session: Session::new(principal, entrance, places, Some(recovery)),
             id: self.parts.recovery.socket_id(owner, beginning.tag),
             pid: Some(self.parts.recovery.pid(owner, &beginning)),
-        })
+        }
     }
 
     /// Lets a client in again.

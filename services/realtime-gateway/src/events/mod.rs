@@ -9,6 +9,7 @@ mod admit;
 mod calls;
 mod connect;
 mod conversations;
+mod introduce;
 mod membership;
 mod messages;
 mod recover;
@@ -25,7 +26,7 @@ use std::{
 use chat_domain::{ChatError, ErrorKind};
 use dialects::{Command, Fact, Failure};
 use service_kit::{auth::Verifier, http, traced};
-use socketio_protocol::plain;
+use socketio_protocol::{Frame, plain};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -39,7 +40,7 @@ use crate::{
     ports::Interest,
     quotas::Quotas,
     registry::Registry,
-    session::{ChatSocket, ExpiryQueue, Origin, RecoveryKey, Session},
+    session::{ChatSocket, ExpiryQueue, Origin, RecoveryKey, Session, declaring},
     store::Store,
     transport::{Accepted, Application, ConnectRequest, Event, Reason, Refused},
     wire,
@@ -155,6 +156,18 @@ impl Application for Chat {
 
     async fn connect(&self, request: ConnectRequest) -> Result<Accepted<Session>, Refused> {
         self.connect_socket(&request).await
+    }
+
+    fn takes_strangers(&self, request: &ConnectRequest) -> bool {
+        declaring(self.parts.verifier.apps(), request).is_some()
+    }
+
+    async fn identify(
+        &self,
+        request: &ConnectRequest,
+        event: &Event,
+    ) -> Result<Session, Vec<Frame>> {
+        self.identify_stranger(request, event).await
     }
 
     fn connected(&self, socket: &ChatSocket) {

@@ -1,9 +1,12 @@
 //! From a CONNECT to a principal.
 
+use std::sync::Arc;
+
 use chat_domain::{Dialect, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
+    apps::{App, Apps, Identity},
     auth::{Principal, TokenError, Verifier},
     http,
 };
@@ -77,6 +80,27 @@ pub fn authenticate(
         return Err(Refusal::Origin);
     }
     Ok(principal)
+}
+
+/// Returns the app whose clients may say who they are, if that is what a client without a token may do
+/// in its namespace. A token always wins, a bad one too.
+#[must_use]
+pub fn declaring<'a>(apps: &'a Apps, request: &ConnectRequest) -> Option<&'a Arc<App>> {
+    if token(request).is_some() {
+        return None;
+    }
+    let handshake = &request.handshake;
+    let app = apps.iter().find(|app| {
+        app.identity == Identity::Declared
+            && *request.namespace == *dialects::namespace(app.dialect)
+    })?;
+    let is_allowed =
+        |origin| http::is_origin_allowed(origin, handshake.host.as_deref(), &app.origins);
+    handshake
+        .origin
+        .as_deref()
+        .is_none_or(is_allowed)
+        .then_some(app)
 }
 
 fn token(request: &ConnectRequest) -> Option<String> {

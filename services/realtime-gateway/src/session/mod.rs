@@ -22,7 +22,7 @@ use service_kit::{
 };
 use socketio_protocol::Frame;
 
-pub use authenticate::{Refusal, authenticate};
+pub use authenticate::{Refusal, authenticate, declaring};
 pub use cursor::{BadClaim, Beginning, Claim, MAX_LISTED, RecoveryKey, SessionTag};
 pub use expiry::{Expired, ExpiryQueue};
 pub use places::{Offered, Place, Places, Room};

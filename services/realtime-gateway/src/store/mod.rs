@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chat_domain::{
     AppId, ChatError, Conversation, ConversationId, ErrorKind, Message, MessageId, Receipt,
-    RevocationPage, Seq, Timestamp, User,
+    RevocationPage, Seq, Timestamp, User, UserId,
 };
 use chat_proto::{
     WireError, WireId,
@@ -155,6 +155,24 @@ impl Store {
             .call(Rpc::ListRevocations, "", &request, ATTEMPT)
             .await?;
         Ok(reply.try_into()?)
+    }
+
+    /// Returns who a user is that the directory knows.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of kind `NotFound`, and [`ChatError::Unavailable`] when no store answers in
+    /// time.
+    pub async fn find_user(&self, app: &AppId, id: &UserId) -> Result<User, ChatError> {
+        let request = v1::FindUserRequest {
+            app: app.as_str().to_owned(),
+            user_id: id.as_str().to_owned(),
+        };
+        let reply: v1::FindUserReply = self
+            .call(Rpc::FindUser, id.as_str(), &request, ATTEMPT)
+            .await?;
+        let user = reply.user.ok_or(WireError::Field("user"))?;
+        Ok(User::try_from(user)?)
     }
 
     /// Returns a conversation to one of its participants.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use socketio_protocol::engine::Transport;
+use socketio_protocol::{Frame, engine::Transport};
 
 use super::{Socket, SocketId};
 
@@ -43,6 +43,25 @@ pub trait Application: Send + Sync + 'static {
         &self,
         request: ConnectRequest,
     ) -> impl Future<Output = Result<Accepted<Self::Session>, Refused>> + Send;
+
+    /// Whether the client of a CONNECT may say later who it is. It is let in then without
+    /// [`connect`](Self::connect), as a stranger: there is no socket, and what it sends goes to
+    /// [`identify`](Self::identify).
+    fn takes_strangers(&self, request: &ConnectRequest) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// Decides on an event of a stranger: who it is, or what it is told instead. If it is let in, the
+    /// event is the first of its socket.
+    fn identify(
+        &self,
+        request: &ConnectRequest,
+        event: &Event,
+    ) -> impl Future<Output = Result<Self::Session, Vec<Frame>>> + Send {
+        let _ = (request, event);
+        async { Err(Vec::new()) }
+    }
 
     /// Hears that the answer to CONNECT is queued: events may be sent from here on.
     fn connected(&self, socket: &Socket<Self::Session>);

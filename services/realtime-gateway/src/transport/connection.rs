@@ -25,6 +25,7 @@ use super::{
     outbox::Outbox,
     server::Shared,
     sid::SessionKey,
+    strangers::Strangers,
 };
 
 /// A connection of one client, over whichever transport.
@@ -44,6 +45,7 @@ pub(super) struct State<S> {
     pub(super) inbox: Inbox,
     /// Those that the application has heard of. Only the worker changes them.
     pub(super) sockets: SmallVec<[Socket<S>; 1]>,
+    pub(super) strangers: Strangers,
     pub(super) worker: Worker,
     /// Why the connection is closed, where the state machine does not know better.
     reason: Option<Reason>,
@@ -96,6 +98,7 @@ impl<A: Application> Connection<A> {
                 outbox: Outbox::default(),
                 inbox: Inbox::default(),
                 sockets: SmallVec::new(),
+                strangers: Strangers::default(),
                 worker: Worker::Idle,
                 reason: None,
                 is_draining: false,

@@ -21,6 +21,7 @@ mod polling;
 mod server;
 mod sid;
 mod socket;
+mod strangers;
 mod stream;
 mod tunnel;
 mod upgrade;

@@ -9,12 +9,14 @@ use super::{
     Accepted, AfterRefusal, Application, ConnectRequest, Event, Reason, Refused, Socket,
     connection::{Connection, State, Worker},
     inbox::Item,
+    strangers,
 };
 
 /// What is handed over next.
 enum Next<S> {
     Connect(NamespaceId, ConnectRequest),
     Events(Vec<(Socket<S>, Event)>),
+    OfStranger(NamespaceId, Event),
     Gone(Socket<S>, Reason),
     Nothing,
 }
@@ -26,14 +28,17 @@ pub(super) async fn run<A: Application>(connection: Arc<Connection<A>>) {
     loop {
         match connection.change(|state| next(&connection, state)) {
             Next::Connect(id, request) => {
-                if application.has_namespace(&request.namespace) {
-                    connect(&connection, id, request).await;
-                } else {
+                if !application.has_namespace(&request.namespace) {
                     connection.with(|protocol, sink| {
                         protocol.refuse(id, "Invalid namespace", None, sink);
                     });
+                } else if application.takes_strangers(&request) {
+                    strangers::welcome(&connection, id, request);
+                } else {
+                    connect(&connection, id, request).await;
                 }
             }
+            Next::OfStranger(id, event) => strangers::hear(&connection, id, event).await,
             Next::Events(batch) => application.events(batch).await,
             Next::Gone(socket, reason) => application.disconnected(&socket, reason),
             Next::Nothing => break,
@@ -107,12 +112,16 @@ fn next<A: Application>(
                 };
                 return Next::Connect(id, request);
             }
+            Some(Item::Event(id, event)) if state.strangers.has(id) => {
+                return Next::OfStranger(id, event);
+            }
             Some(Item::Event(id, event)) => {
                 let mut batch = Vec::new();
                 batch.extend(socket(connection, state, id).map(|socket| (socket, event)));
-                while let Some(Item::Event(id, event)) =
-                    state.inbox.pop_if(|item| matches!(item, Item::Event(..)))
-                {
+                let strangers = &state.strangers;
+                let is_next =
+                    |item: &Item| matches!(item, Item::Event(id, _) if !strangers.has(*id));
+                while let Some(Item::Event(id, event)) = state.inbox.pop_if(is_next) {
                     batch.extend(socket(connection, state, id).map(|socket| (socket, event)));
                 }
                 if !batch.is_empty() {
@@ -120,17 +129,20 @@ fn next<A: Application>(
                 }
             }
             Some(Item::Left(id)) => {
+                state.strangers.remove(id);
                 if let Some(socket) = take(connection, state, id) {
                     return Next::Gone(socket, Reason::ClientDisconnect);
                 }
             }
             Some(Item::Removed(id)) => {
+                state.strangers.remove(id);
                 if let Some(socket) = take(connection, state, id) {
                     return Next::Gone(socket, Reason::ServerDisconnect);
                 }
             }
             // The last item, once all sockets are gone.
             Some(Item::Closed) => {
+                state.strangers.clear();
                 if let (Some(socket), Some(reason)) = (state.sockets.pop(), state.closed()) {
                     state.inbox.push(Item::Closed);
                     return Next::Gone(socket, reason);

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::chat::{Client, Gateway, Heard, World, sign, token_of};
 
 /// Two people of an app, and the conversation of theirs.
-struct Pair {
+pub(crate) struct Pair {
     app: &'static str,
-    one: String,
-    other: String,
+    pub(crate) one: String,
+    pub(crate) other: String,
     roles: [Role; 2],
     conversation: ConversationId,
 }
@@ -32,7 +32,7 @@ impl Pair {
         connect(gateway, self.app, &self.one, self.roles[0]).await
     }
 
-    async fn connect_other(&self, gateway: &Gateway) -> Client {
+    pub(crate) async fn connect_other(&self, gateway: &Gateway) -> Client {
         connect(gateway, self.app, &self.other, self.roles[1]).await
     }
 }
@@ -63,7 +63,7 @@ fn care(world: &World) -> Pair {
     Pair::new(world, "care", [Role::Doctor, Role::Patient], None)
 }
 
-fn clinic(world: &World) -> Pair {
+pub(crate) fn clinic(world: &World) -> Pair {
     Pair::new(world, "clinic", [Role::Doctor, Role::Admin], None)
 }
 

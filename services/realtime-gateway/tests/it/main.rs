@@ -10,6 +10,7 @@ mod chat_delivery;
 mod chat_messages;
 mod chat_recovery;
 mod chat_rooms;
+mod declared;
 mod demo;
 mod dialects;
 mod limits;

@@ -82,13 +82,24 @@ impl Drop for Gateway {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::declaring(&[]).await
+    }
+
+    /// Makes one with apps whose clients need no token.
+    pub(crate) async fn declaring(declared: &[&str]) -> Self {
         let nats = async_nats::connect(nats_url()).await.unwrap();
         let apps_file = std::env::temp_dir().join(format!("apps-{}.toml", Uuid::new_v4()));
         let apps: String = APPS
             .map(|app| {
                 let secret = secret(app);
+                let is_declared = declared.contains(&app);
+                let identity = if is_declared {
+                    "identity = \"declared\""
+                } else {
+                    ""
+                };
                 format!(
-                    "[apps.{app}]\ndialect = \"{app}\"\n\
+                    "[apps.{app}]\ndialect = \"{app}\"\n{identity}\n\
                      [[apps.{app}.keys]]\nalgorithm = \"HS256\"\nsecret = \"{secret}\"\n"
                 )
             })

@@ -222,7 +222,8 @@ impl FakeStore {
             | Rpc::Receive
             | Rpc::Read
             | Rpc::SetStatus
-            | Rpc::ListRevocations => return Err(ChatError::Malformed("not about calls")),
+            | Rpc::ListRevocations
+            | Rpc::FindUser => return Err(ChatError::Malformed("not about calls")),
         })
     }
 

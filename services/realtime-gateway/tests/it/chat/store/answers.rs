@@ -3,6 +3,28 @@
 use super::*;
 
 impl FakeStore {
+    /// Knows whom the conversations of an app have.
+    fn find_user(&self, request: &v1::FindUserRequest) -> Result<Bytes, ChatError> {
+        let id = UserId::new(&request.user_id)?;
+        let conversations = self.conversations.lock();
+        let known = conversations.values().find_map(|stored| {
+            let conversation = &stored.conversation;
+            let is_there = conversation.app.as_str() == request.app;
+            conversation.participant(&id).filter(|_| is_there)
+        });
+        let known = known.ok_or(ChatError::UserNotFound)?;
+        let user = User {
+            id,
+            role: known.role,
+            name: known.name.as_deref().map(str::to_owned),
+            email: None,
+            avatar_url: None,
+        };
+        Ok(encode(&v1::FindUserReply {
+            user: Some((&user).into()),
+        }))
+    }
+
     pub(super) async fn answer(&self, rpc: Rpc, payload: Bytes) -> Result<Bytes, ChatError> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         Ok(match rpc {
@@ -23,6 +45,7 @@ impl FakeStore {
                     epoch,
                 })
             }
+            Rpc::FindUser => self.find_user(&v1::FindUserRequest::decode(payload).unwrap())?,
             Rpc::ResumeSession => {
                 let request = v1::ResumeSessionRequest::decode(payload).unwrap();
                 let user = User::try_from(request.user.clone().unwrap()).unwrap();
