@@ -25,15 +25,25 @@ keep() {
 
 chmod 0700 .
 for name in app-consult.secret deployment.key service.token turn.secret \
-    postgres.password nats.password redis.password grafana.password; do
+    postgres.password store.password custodian.password \
+    nats-admin.password nats-gateway.password nats-store.password nats-internal.password \
+    redis.password redis-store.password grafana.password; do
     random | keep "$name"
 done
 
-echo "postgres://chat:$(cat postgres.password)@postgres:5432/chat" | keep database.url
-echo "nats://chat:$(cat nats.password)@nats:4222" | keep nats.url
-echo "redis://:$(cat redis.password)@redis:6379" | keep redis.url
-echo "authorization { user: chat, password: \"$(cat nats.password)\" }" | keep nats.conf
-echo "requirepass $(cat redis.password)" | keep redis.conf
+echo "postgres://chat:$(cat postgres.password)@postgres:5432/chat" | keep database-owner.url
+echo "postgres://store:$(cat store.password)@postgres:5432/chat" | keep database.url
+echo "postgres://custodian:$(cat custodian.password)@postgres:5432/chat" | keep database-custodian.url
+echo "nats://gateway:$(cat nats-gateway.password)@nats:4222" | keep nats-gateway.url
+echo "nats://store:$(cat nats-store.password)@nats:4222" | keep nats-store.url
+echo "redis://store:$(cat redis-store.password)@redis:6379" | keep redis.url
+sed -e "s/@admin@/$(cat nats-admin.password)/" -e "s/@gateway@/$(cat nats-gateway.password)/" \
+    -e "s/@store@/$(cat nats-store.password)/" -e "s/@internal@/$(cat nats-internal.password)/" \
+    ../nats/permissions.conf | keep nats.conf
+{
+    echo "requirepass $(cat redis.password)"
+    echo "user store on >$(cat redis-store.password) $(cat ../redis/store.acl)"
+} | keep redis.conf
 
 # One app, whose tokens its own backend signs with app-consult.secret. See deploy/dev/apps.toml.
 keep apps.toml <<'END'

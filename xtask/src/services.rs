@@ -138,13 +138,29 @@ pub(crate) struct Shared {
     pub(crate) service_token: String,
     pub(crate) deployment_key: String,
     pub(crate) database_url: String,
-    pub(crate) nats_url: String,
+    /// For expiry, holds and erasure.
+    pub(crate) custodian_database_url: String,
+    pub(crate) nats_url_of_stores: String,
+    pub(crate) nats_url_of_gateways: String,
     pub(crate) redis_url: String,
+    pub(crate) redis_url_of_stores: String,
     /// What stands between a service and these three.
     pub(crate) links: Links,
     pub(crate) stun_urls: String,
     pub(crate) turn_urls: String,
     pub(crate) turn_secret: String,
+}
+
+/// Brings the schema up to date, as its owner: the stores may not.
+///
+/// # Errors
+///
+/// When the program is not built or the database can't be migrated.
+pub(crate) fn migrate(places: &Places, profile: Profile, owner_url: &str) -> Result<()> {
+    let mut command = tied::command(built("chat-store", places, profile)?, None);
+    command.arg("migrate").env("DATABASE_URL", owner_url);
+    process::output(&mut command).context("the database could not be migrated")?;
+    Ok(())
 }
 
 /// A replica of one of our services.
@@ -174,13 +190,24 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
-        let mut command = service("chat-store", name, places, shared)?;
+        let mut command = service("chat-store", places, shared)?;
         command
+            .env(
+                "NATS_URL",
+                shared.links.url(name, &shared.nats_url_of_stores),
+            )
             .env("STORE_LISTEN", loopback(port))
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
             .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
             .env("DATABASE_URL", shared.links.url(name, &shared.database_url))
-            .env("REDIS_URL", shared.links.url(name, &shared.redis_url))
+            .env(
+                "STORE_CUSTODIAN_DATABASE_URL",
+                shared.links.url(name, &shared.custodian_database_url),
+            )
+            .env(
+                "REDIS_URL",
+                shared.links.url(name, &shared.redis_url_of_stores),
+            )
             .env("CHAT_SERVICE_TOKEN", &shared.service_token)
             .env("STORE_FILES_FOLDER", &shared.files_folder)
             .env("CHAT_PUBLIC_URL", &shared.public_url)
@@ -210,8 +237,12 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port) = (ports.take()?, ports.take()?);
-        let mut command = service("realtime-gateway", name, places, shared)?;
+        let mut command = service("realtime-gateway", places, shared)?;
         command
+            .env(
+                "NATS_URL",
+                shared.links.url(name, &shared.nats_url_of_gateways),
+            )
             .env("GATEWAY_LISTEN", loopback(port))
             .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
             .env("GATEWAY_REPLICA", name)
@@ -266,8 +297,21 @@ impl Service {
     }
 }
 
-fn service(program: &str, name: &str, places: &Places, shared: &Shared) -> Result<Command> {
-    let profile = match shared.profile {
+fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
+    let mut command = tied::command(built(program, places, shared.profile)?, None);
+    command
+        .env("CHAT_APPS_FILE", &shared.apps_file)
+        .env("LOG_FORMAT", "text")
+        .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)
+        .env("NO_COLOR", "1");
+    if std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", "info");
+    }
+    Ok(command)
+}
+
+fn built(program: &str, places: &Places, profile: Profile) -> Result<PathBuf> {
+    let profile = match profile {
         Profile::Dev => "debug",
         Profile::Release => "release",
     };
@@ -277,17 +321,7 @@ fn service(program: &str, name: &str, places: &Places, shared: &Shared) -> Resul
         "{} is not built; leave out --no-build",
         program.display(),
     );
-    let mut command = tied::command(program, None);
-    command
-        .env("NATS_URL", shared.links.url(name, &shared.nats_url))
-        .env("CHAT_APPS_FILE", &shared.apps_file)
-        .env("LOG_FORMAT", "text")
-        .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)
-        .env("NO_COLOR", "1");
-    if std::env::var_os("RUST_LOG").is_none() {
-        command.env("RUST_LOG", "info");
-    }
-    Ok(command)
+    Ok(program)
 }
 
 fn loopback(port: u16) -> String {

@@ -22,8 +22,9 @@ use crate::{
     servers::{
         Durability, Programs, Servers,
         haproxy::{self, Replica},
+        nats, postgres, redis,
     },
-    services::{Profile, Service, Shared},
+    services::{self, Profile, Service, Shared},
 };
 
 /// What to start.
@@ -91,6 +92,9 @@ impl System {
             ensure!(status.success(), "the build failed; see above");
         }
 
+        let [store_login, custodian] =
+            postgres::logins(&programs.postgres, &run, &servers.postgres)?;
+        services::migrate(places, options.profile, &servers.postgres.url)?;
         let apps = Apps::of_run(&run)?;
         let shared = Shared {
             profile: options.profile,
@@ -102,9 +106,12 @@ impl System {
                 .map_or_else(String::new, |address| format!("http://{address}")),
             service_token: secret::kept(&run.path.join("service.token"))?,
             deployment_key: secret::kept(&run.path.join("deployment.key"))?,
-            database_url: servers.postgres.url.clone(),
-            nats_url: servers.nats.url.clone(),
+            database_url: store_login,
+            custodian_database_url: custodian,
+            nats_url_of_stores: nats::url_of(&run, &servers.nats, "store")?,
+            nats_url_of_gateways: nats::url_of(&run, &servers.nats, "gateway")?,
             redis_url: servers.redis.url.clone(),
+            redis_url_of_stores: redis::url_of_stores(&run, &servers.redis)?,
             links: links(&servers, &mut free)?,
             stun_urls: servers.coturn.stun_urls(),
             turn_urls: servers.coturn.turn_urls(),

@@ -163,7 +163,7 @@ fn nats_takes_its_settings_with_the_secret_beside() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
     }
     fs::copy(tools::path("deploy/nats/nats.conf"), &target).unwrap();
-    fs::write(secret, "authorization { user: chat, password: \"x\" }").unwrap();
+    fs::copy(tools::path("deploy/nats/permissions.conf"), secret).unwrap();
 
     tools::output(
         tools::command("CHAT_NATS_SERVER")
@@ -178,10 +178,15 @@ fn nats_takes_its_settings_with_the_secret_beside() {
 fn every_secret_is_made_and_none_is_made_for_nothing() {
     // The script works beside itself.
     let folder = std::env::temp_dir().join(format!("make-secrets-{}", std::process::id()));
-    for name in ["secrets", "coturn"] {
+    for name in ["secrets", "coturn", "nats", "redis"] {
         fs::create_dir_all(folder.join(name)).unwrap();
     }
-    for name in ["make-secrets.sh", "coturn/turnserver.conf"] {
+    for name in [
+        "make-secrets.sh",
+        "coturn/turnserver.conf",
+        "nats/permissions.conf",
+        "redis/store.acl",
+    ] {
         fs::copy(tools::path(&format!("deploy/{name}")), folder.join(name)).unwrap();
     }
     let make = || {
@@ -213,11 +218,16 @@ fn every_secret_is_made_and_none_is_made_for_nothing() {
     assert_eq!(declared, used.iter().collect());
     let names: BTreeSet<_> = made.keys().collect();
     // What others are made of, and what containers get inside of them.
-    let made_of: BTreeSet<_> = ["nats.password"].map(str::to_owned).into();
+    let made_of = ["admin", "gateway", "store", "internal"];
+    let made_of: BTreeSet<_> = made_of
+        .map(|user| format!("nats-{user}.password"))
+        .into_iter()
+        .chain(["redis-store.password".to_owned()])
+        .collect();
     assert_eq!(
         names,
         declared.union(&made_of.iter().collect()).copied().collect()
     );
     let random: BTreeSet<_> = made.values().filter(|value| value.len() == 64).collect();
-    assert_eq!(random.len(), 8, "no secret is another one's");
+    assert_eq!(random.len(), 14, "no secret is another one's");
 }

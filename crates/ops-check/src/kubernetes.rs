@@ -132,13 +132,22 @@ fn secrets_that_are_mounted_are_told_of() {
                     "k8s/README.md: {key}"
                 );
                 for secret in of_kind(&objects, "Secret").filter(|s| {
-                    name(s).starts_with("care-chat-") && s["data"]["nats.url"].is_string()
+                    name(s).starts_with("care-chat-") && s["data"]["nats-store.url"].is_string()
                 }) {
                     assert!(secret["data"][&key].is_string(), "{overlay}: no {key}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_cluster_makes_the_logins_that_compose_makes() {
+    // Kustomize reads no file outside of its folder.
+    assert_eq!(
+        tools::read("k8s/overlays/dev/logins.sh"),
+        tools::read("deploy/postgres/logins.sh"),
+    );
 }
 
 #[test]

@@ -46,9 +46,13 @@ pub async fn connect(
         .collect::<Result<Vec<_>, _>>()
         .map_err(NatsError::Url)?;
     health.down("connecting");
+    // What a user of limited rights is answered; deploy/nats/permissions.conf.
+    let user = servers.iter().find_map(async_nats::ServerAddr::username);
+    let inboxes = user.map_or_else(|| "_INBOX".to_owned(), |user| format!("_INBOX.{user}"));
     let (connected, mut connections) = tokio::sync::mpsc::channel(1);
     let client = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(inboxes)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(back_off)

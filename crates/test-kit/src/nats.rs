@@ -31,6 +31,8 @@ pub struct Server {
     port: u16,
     /// Where it keeps streams, if it does.
     streams: Option<PathBuf>,
+    /// Further settings.
+    settings: Option<PathBuf>,
     running: Option<Child>,
 }
 
@@ -42,7 +44,7 @@ impl Server {
     /// Returns that there is no `nats-server` in `CHAT_NATS_SERVER`, on the `PATH` or where
     /// `cargo xtask` puts it, or why it did not start.
     pub fn start() -> anyhow::Result<Self> {
-        Self::start_with(None)
+        Self::start_with(None, None)
     }
 
     /// Starts a broker with JetStream, whose streams go with it.
@@ -52,16 +54,30 @@ impl Server {
     /// As [`Self::start`].
     pub fn start_with_jetstream() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("streams-{}", Uuid::new_v4()));
-        Self::start_with(Some(folder))
+        Self::start_with(Some(folder), None)
     }
 
-    fn start_with(streams: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// Starts a broker with JetStream and further settings, as they stand in its configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_set(settings: &str) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("streams-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join("nats.conf");
+        std::fs::write(&file, settings)?;
+        Self::start_with(Some(folder), Some(file))
+    }
+
+    fn start_with(streams: Option<PathBuf>, settings: Option<PathBuf>) -> anyhow::Result<Self> {
         let program = find().context("no nats-server; `cargo xtask up` fetches one")?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut server = Self {
             program,
             port,
             streams,
+            settings,
             running: None,
         };
         server.resume()?;
@@ -93,6 +109,10 @@ impl Server {
             .streams
             .iter()
             .flat_map(|folder| ["--jetstream".into(), "--store_dir".into(), folder.clone()]);
+        let settings = self
+            .settings
+            .iter()
+            .flat_map(|file| ["--config".into(), file.clone()]);
         // The shell ties the broker to this process: however it dies, the shell's input closes.
         let child = Command::new("sh")
             .arg("-c")
@@ -100,6 +120,7 @@ impl Server {
             .arg(&self.program)
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
             .args(streams)
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -101,6 +101,11 @@ pub struct Config {
     #[command(flatten)]
     pub database: DatabaseArgs,
 
+    /// The same database, for what deletes: expiry, holds and erasure, whose login is a member of
+    /// `chat_custodian`. Without, the login of `DATABASE_URL` has to be the owner of the schema.
+    #[arg(long, env = "STORE_CUSTODIAN_DATABASE_URL", hide_env_values = true)]
+    pub custodian_database_url: Option<Secret>,
+
     /// How messages are appended.
     #[command(flatten)]
     pub append: AppendArgs,
@@ -163,7 +168,8 @@ pub struct Config {
 /// Where the database is, and how much of it is used.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
-    /// Postgres 14 or newer: `postgres://user:password@host:port/database`.
+    /// Postgres 14 or newer: `postgres://user:password@host:port/database`. To serve, its login should be a
+    /// member of `chat_service`; to migrate, the owner of the schema.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Secret,
 

@@ -31,6 +31,7 @@ pub mod ports_in;
 pub mod ports_out;
 pub mod ports_overview;
 pub mod ports_presence;
+pub mod ports_records;
 pub mod ports_revocations;
 pub mod redis;
 pub mod wiring;

@@ -4,9 +4,9 @@
 
 pub(crate) mod coturn;
 pub(crate) mod haproxy;
-mod nats;
+pub(crate) mod nats;
 pub(crate) mod postgres;
-mod redis;
+pub(crate) mod redis;
 
 use std::{
     io::{Read as _, Write as _},
@@ -109,8 +109,8 @@ impl Servers {
     ) -> Result<Self> {
         Ok(Self {
             coturn: coturn::start(&programs.coturn, places, run, ports)?,
-            nats: nats::start(&programs.nats, run, ports)?,
-            redis: redis::start(&programs.redis, run, ports)?,
+            nats: nats::start(&programs.nats, places, run, ports)?,
+            redis: redis::start(&programs.redis, places, run, ports)?,
             postgres: postgres::start(&programs.postgres, run, ports, durability)?,
         })
     }

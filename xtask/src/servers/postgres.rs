@@ -84,6 +84,40 @@ pub(crate) fn start(
     })
 }
 
+/// The logins of the services: their names, and the roles to which migrations grant what they may.
+const LOGINS: [(&str, &str); 2] = [("store", "chat_service"), ("custodian", "chat_custodian")];
+
+/// Makes the logins of the services, and returns the URL of each, in that order.
+///
+/// # Errors
+///
+/// When the server refuses one.
+pub(crate) fn logins(program: &Program, run: &RunDir, server: &Server) -> Result<[String; 2]> {
+    let mut urls = [String::new(), String::new()];
+    for ((login, role), url) in LOGINS.into_iter().zip(&mut urls) {
+        let password = secret::kept(&run.path.join(format!("{login}.password")))?;
+        // They may be there from a run before.
+        let make = |name: &str, what: &str| {
+            format!(
+                "DO $$ BEGIN CREATE ROLE {name} {what}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+            )
+        };
+        let script = [
+            make(role, "NOLOGIN"),
+            make(login, "LOGIN"),
+            format!("ALTER ROLE {login} PASSWORD '{password}'; GRANT {role} TO {login};"),
+        ]
+        .concat();
+        let mut psql = program.neighbour("psql").command();
+        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]);
+        psql.args(["--command", &script]).arg(&server.url);
+        process::output(&mut psql).context("the logins of the services could not be made")?;
+        let (_, place) = server.url.rsplit_once('@').context("no address")?;
+        *url = format!("postgres://{login}:{password}@{place}");
+    }
+    Ok(urls)
+}
+
 /// Makes a cluster whose only role is a superuser with a password, and the database.
 ///
 /// Under another name until it is complete, so that a start cut short leaves nothing half made.

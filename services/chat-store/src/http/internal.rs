@@ -29,12 +29,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     error::RestError,
     fields::{Fields, JsonBody},
-    finish, observe,
+    finish, internal_records, observe,
 };
-use crate::app::{App, Target};
+use crate::app::{App, Custodian, Target};
 
 /// Returns the routes of other services, who present `token` as their bearer token.
-pub fn router(app: App, token: &Secret) -> Router {
+pub fn router(custodian: Custodian, token: &Secret) -> Router {
     let token: TokenDigest = Sha256::digest(token.expose()).into();
     let routes = Router::new()
         .route("/users/{id}", put(put_user))
@@ -45,11 +45,12 @@ pub fn router(app: App, token: &Secret) -> Router {
             put(put_association).delete(remove_association),
         )
         .route("/messages", post(post_message))
-        .route("/revocations", post(post_revocation));
+        .route("/revocations", post(post_revocation))
+        .with_state(custodian.app().clone())
+        .merge(internal_records::routes(custodian));
     finish(Router::new().nest("/internal/v1/apps/{app}", routes))
         .layer(middleware::from_fn_with_state(token, authenticate))
         .layer(middleware::from_fn(observe::observe))
-        .with_state(app)
 }
 
 /// What is kept of the service token: how long a comparison of digests takes tells nothing about it.
@@ -272,11 +273,11 @@ async fn post_revocation(
     Ok(StatusCode::NO_CONTENT)
 }
 
-const AN_ID: &str = "must be an id";
-const A_TEXT: &str = "must be a string without control characters";
+pub(super) const AN_ID: &str = "must be an id";
+pub(super) const A_TEXT: &str = "must be a string without control characters";
 const AN_INSTANT: &str = "must be an ISO 8601 instant";
 
-fn find_app(chat: &App, name: &str) -> Result<Arc<AppConfig>, RestError> {
+pub(super) fn find_app(chat: &App, name: &str) -> Result<Arc<AppConfig>, RestError> {
     chat.apps()
         .iter()
         .find(|app| app.id.as_str() == name)
@@ -284,7 +285,7 @@ fn find_app(chat: &App, name: &str) -> Result<Arc<AppConfig>, RestError> {
         .ok_or_else(|| RestError::new(StatusCode::NOT_FOUND, "App not found"))
 }
 
-fn in_path<T>(body: &mut Fields, name: &str, value: Option<T>) -> Option<T> {
+pub(super) fn in_path<T>(body: &mut Fields, name: &str, value: Option<T>) -> Option<T> {
     if value.is_none() {
         body.note(name, AN_ID);
     }
@@ -298,7 +299,7 @@ fn either(body: &mut Fields, app: &AppConfig, name: &str, other: &str) -> Option
 }
 
 /// Reads the id of a user or a business.
-fn user_id(app: &AppConfig, text: &str) -> Option<UserId> {
+pub(super) fn user_id(app: &AppConfig, text: &str) -> Option<UserId> {
     app.dialect.user_id(text).ok()
 }
 
@@ -306,7 +307,7 @@ fn subject_id(app: &AppConfig, text: &str) -> Option<SubjectId> {
     app.dialect.booking_id(text).ok()
 }
 
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.chars().any(char::is_control)).then(|| text.to_owned())
 }
 

@@ -104,7 +104,7 @@ pub(super) fn read_limit(query: &mut Fields) -> Option<u32> {
     read_limit_to(query, PageRequest::MAX_LIMIT)
 }
 
-fn read_limit_to(query: &mut Fields, most: u32) -> Option<u32> {
+pub(super) fn read_limit_to(query: &mut Fields, most: u32) -> Option<u32> {
     let rule = format!("must be an integer from 1 to {most}");
     query.optional("limit", &rule, |text| {
         let limit = u32::try_from(integer(text)?).ok()?;
@@ -125,7 +125,7 @@ fn seq(text: &str) -> Option<Seq> {
 }
 
 /// Reads digits alone, up to what a bigint holds.
-fn integer(text: &str) -> Option<u64> {
+pub(super) fn integer(text: &str) -> Option<u64> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let value: i64 = is_digits.then(|| text.parse().ok())??;
     u64::try_from(value).ok()

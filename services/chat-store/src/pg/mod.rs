@@ -20,6 +20,7 @@ mod outbox;
 mod overviews;
 mod people;
 mod receipts;
+mod records;
 mod resume;
 mod revocations;
 
@@ -110,18 +111,50 @@ impl Pg {
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::Unavailable`] while the database is, and [`ChatError::Internal`] when a
-    /// migration cannot be run.
+    /// Returns [`ChatError::Unavailable`] while the database is, or while it waits for the owner of the
+    /// schema to migrate it, and [`ChatError::Internal`] when a migration cannot be run.
     pub async fn migrate(&self) -> Result<(), ChatError> {
+        if self.is_migrated().await? {
+            return Ok(());
+        }
         let mut migrator = sqlx::migrate!();
         migrator.set_ignore_missing(true);
         let Err(error) = migrator.run(&self.pool).await else {
             return Ok(());
         };
+        if is_forbidden(&error) {
+            return Err(ChatError::Unavailable {
+                dependency: "postgres",
+                source: "the schema is older, and its owner has to run `chat-store migrate`".into(),
+            });
+        }
         if let MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) = error {
             return Err(PgError::from(source).into());
         }
         Err(ChatError::Internal(error.into()))
+    }
+
+    /// Tells whether the schema is as this release needs it: all that the services' role can find out.
+    async fn is_migrated(&self) -> Result<bool, ChatError> {
+        let table = sqlx::query_scalar!(
+            r#"SELECT /* migrations.exist */ to_regclass('_sqlx_migrations') IS NOT NULL AS "is_there!""#
+        );
+        if !table.fetch_one(&self.pool).await.map_err(PgError::from)? {
+            return Ok(false);
+        }
+        // Not checked at compile time: the table is the migrator's own.
+        let done: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT /* migrations.list */ version, checksum FROM _sqlx_migrations WHERE success",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(PgError::from)?;
+        Ok(MIGRATOR.iter().all(|migration| {
+            let is_it = |(version, checksum): &(i64, Vec<u8>)| {
+                *version == migration.version && checksum[..] == *migration.checksum
+            };
+            done.iter().any(is_it)
+        }))
     }
 
     /// Makes the partitions of the coming weeks; returns how many were missing.
@@ -165,6 +198,18 @@ impl Pg {
             .await?;
         messages::epoch(epoch)
     }
+}
+
+/// Tells whether a migration was refused to the role that tried it.
+fn is_forbidden(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else {
+        return false;
+    };
+    let refusal = source.as_database_error();
+    refusal
+        .and_then(sqlx::error::DatabaseError::code)
+        .as_deref()
+        == Some("42501")
 }
 
 /// Boxes an answer in the words of the ports.

@@ -14,8 +14,8 @@ use service_kit::{
 
 use crate::{
     app::{
-        self, App, Attachments, BatchLimits, Chain, IceServers, Intake, Relay, ServiceTeller,
-        calls::Calls, presence::Roster,
+        self, App, Attachments, BatchLimits, Chain, Custodian, IceServers, Intake, Relay,
+        ServiceTeller, calls::Calls, presence::Roster,
     },
     config::{
         AppendArgs, Config, DatabaseArgs, FilesArgs, IceArgs, InArgs, MigrateConfig, OutArgs,
@@ -29,6 +29,9 @@ use crate::{
     ports_audit::AuditLog as _,
     redis::RedisState,
 };
+
+/// How many connections expiry, holds and erasure have.
+const CUSTODIANS: u32 = 2;
 
 /// The longest pause between two attempts to reach Postgres.
 const MAX_BACK_OFF: Duration = Duration::from_secs(5);
@@ -54,6 +57,10 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let postgres = health.dependency("postgres");
     let pg = prepare(&config.database, &postgres).await?;
 
+    let custodian = match &config.custodian_database_url {
+        Some(url) => keep_trying(&postgres, async || connect(url, CUSTODIANS).await).await?,
+        None => pg.clone(),
+    };
     let store = Arc::new(pg.clone());
     let state = RedisState::new(config.redis_url.expose(), "", store.clone())
         .context("REDIS_URL is no Redis address")?;
@@ -112,9 +119,12 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         config.requests.rate(),
     );
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
-    let routes = http::internal_router(app.clone(), &config.service_token);
-    let serving = http::serve(internal, routes, lifecycle.clone());
-    lifecycle.spawn("internal http", serving);
+    let records = Custodian::new(app.clone(), Arc::new(custodian.clone()));
+    let routes = http::internal_router(records, &config.service_token);
+    lifecycle.spawn(
+        "internal http",
+        http::serve(internal, routes, lifecycle.clone()),
+    );
 
     lifecycle.spawn(
         "partitions",
@@ -122,7 +132,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     lifecycle.spawn(
         "retention",
-        upkeep::keep_expiring(pg.clone(), Arc::clone(&apps), soft.clone()),
+        upkeep::keep_expiring(custodian, Arc::clone(&apps), soft.clone()),
     );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
@@ -212,9 +222,16 @@ enum NotOpen {
 
 /// Waits for Postgres and brings its schema up to date, and says so.
 async fn prepare(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Result<Pg> {
+    keep_trying(health, async || open(args).await).await
+}
+
+async fn keep_trying(
+    health: &DependencyHealth,
+    attempt: impl AsyncFn() -> Result<Pg, NotOpen>,
+) -> anyhow::Result<Pg> {
     let mut pause = Duration::from_millis(100);
     loop {
-        match open(args).await {
+        match attempt().await {
             Ok(pg) => {
                 health.up();
                 return Ok(pg);
@@ -234,18 +251,22 @@ async fn prepare(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Resu
     }
 }
 
-async fn open(args: &DatabaseArgs) -> Result<Pg, NotOpen> {
-    let connected = Pg::connect(args.database_url.expose(), args.database_connections).await;
-    let pg = connected.map_err(|error| {
+async fn connect(url: &Secret, connections: u32) -> Result<Pg, NotOpen> {
+    let connected = Pg::connect(url.expose(), connections).await;
+    connected.map_err(|error| {
         if matches!(error, sqlx::Error::Configuration(_)) {
             let error = anyhow::Error::new(error);
-            return NotOpen::Ever(error.context("DATABASE_URL is no Postgres address"));
+            return NotOpen::Ever(error.context("a database URL is no Postgres address"));
         }
         NotOpen::Yet(ChatError::Unavailable {
             dependency: "postgres",
             source: error.into(),
         })
-    })?;
+    })
+}
+
+async fn open(args: &DatabaseArgs) -> Result<Pg, NotOpen> {
+    let pg = connect(&args.database_url, args.database_connections).await?;
     let prepared = async {
         pg.migrate().await?;
         pg.create_partitions().await

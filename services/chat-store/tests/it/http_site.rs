@@ -14,7 +14,7 @@ use axum::{
 };
 use chat_domain::BoxError;
 use chat_store::{
-    app::{App, Attachments, BatchLimits, IceServers, Relay, presence::Roster},
+    app::{App, Attachments, BatchLimits, Custodian, IceServers, Relay, presence::Roster},
     files::FileStore,
     http as rest,
     pg::{MIGRATOR, Pg},
@@ -25,6 +25,7 @@ use futures_util::Stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use service_kit::{Secret, apps::Apps, auth::Verifier, limits::Rate};
+use sqlx::{AssertSqlSafe, PgPool};
 use test_kit::postgres::Database;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -139,6 +140,7 @@ impl Site {
             None => app,
         };
         let verifier = Verifier::new(apps);
+        let custodian = Custodian::new(app.clone(), Arc::new(pg.clone()));
         let site = Self {
             clients: rest::router(
                 app.clone(),
@@ -146,7 +148,7 @@ impl Site {
                 ice_servers(),
                 Rate::new(1_000, 1_000),
             ),
-            internal: rest::internal_router(app.clone(), &token),
+            internal: rest::internal_router(custodian, &token),
             pg,
             app,
             verifier,
@@ -219,6 +221,15 @@ impl Site {
             .json(body)
             .of(&self.clients)
             .await
+    }
+
+    /// Returns how many rows there are of what follows `FROM`.
+    pub(crate) async fn count(&self, from: &str) -> i64 {
+        let sql = PgPool::connect(self.database.url()).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {from}")))
+            .fetch_one(&sql)
+            .await
+            .unwrap()
     }
 
     /// Returns the id of the booking's conversation.
