@@ -28,6 +28,37 @@ pub(crate) async fn measure(
     rate: u32,
     seconds: u64,
 ) -> anyhow::Result<()> {
+    let Run { latency, n_sent } = run(endpoints, pairs, rate, seconds).await?;
+    report.add(
+        &format!("socket -> commit -> other gateway's socket at {rate} msg/s, fsync on"),
+        format!(
+            "p50 {:.1} ms, p99 {:.1} ms",
+            quantile(&latency, 0.5),
+            quantile(&latency, 0.99)
+        ),
+        format!(
+            "budget p50 5 ms, p99 25 ms; {} of {n_sent} arrived",
+            latency.len()
+        ),
+    );
+    Ok(())
+}
+
+/// What was measured.
+pub(crate) struct Run {
+    /// Of the messages that arrived, in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// How many were sent, those of the warm-up left out.
+    pub(crate) n_sent: usize,
+}
+
+/// Sends and receives, and reports nothing.
+pub(crate) async fn run(
+    endpoints: &Endpoints,
+    pairs: &[Pair],
+    rate: u32,
+    seconds: u64,
+) -> anyhow::Result<Run> {
     let epoch = Instant::now();
     let start = tokio::time::Instant::now() + Duration::from_secs(3);
     let period = Duration::from_secs(1) * u32::try_from(pairs.len())? / rate;
@@ -48,27 +79,16 @@ pub(crate) async fn measure(
     }
 
     let mut latency = Histogram::<u64>::new(3)?;
-    let (mut n_sent, mut n_received) = (0_usize, 0_u64);
+    let mut n_sent = 0_usize;
     for (sent, arrivals) in runs {
         n_sent += sent
             .await??
             .into_iter()
             .filter(|due| counted <= *due)
             .count();
-        let histogram = arrivals.await??;
-        n_received += histogram.len();
-        latency.add(histogram)?;
+        latency.add(arrivals.await??)?;
     }
-    report.add(
-        &format!("socket -> commit -> other gateway's socket at {rate} msg/s, fsync on"),
-        format!(
-            "p50 {:.1} ms, p99 {:.1} ms",
-            quantile(&latency, 0.5),
-            quantile(&latency, 0.99)
-        ),
-        format!("budget p50 5 ms, p99 25 ms; {n_received} of {n_sent} arrived"),
-    );
-    Ok(())
+    Ok(Run { latency, n_sent })
 }
 
 /// Returns the gateways of the two ends of the `n`th pair: two, where there are two.

@@ -3,6 +3,7 @@
 //! Every figure is printed beside a yardstick that was measured in the same run, since machines
 //! differ. It opens sockets only to the addresses in the endpoints file.
 
+mod abuse;
 mod calls;
 mod idle;
 mod latency;
@@ -70,6 +71,8 @@ struct BenchArgs {
 enum Part {
     /// From socket to socket at a fixed rate.
     Latency,
+    /// The same while others abuse the service.
+    Abuse,
     /// The most that goes through.
     Peak,
     /// Memory of idle sockets.
@@ -102,6 +105,9 @@ async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     if wants(Part::Latency) {
         report.progress("latency at a fixed rate");
         latency::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
+    }
+    if wants(Part::Abuse) {
+        abuse::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
     }
     if wants(Part::Peak) {
         report.progress("the append function alone");

@@ -94,7 +94,10 @@ export const rows = [
   {
     n: 81,
     what: 'accepting in the moment in which nobody answered',
-    shown: ['services/chat-store/tests/it/calls_race.rs', 'async fn'],
+    shown: [
+      'services/chat-store/tests/it/calls_race.rs',
+      'each_call_has_one_legal_history_whichever_processes_touch_it_and_die',
+    ],
   },
   {
     n: 82,
@@ -219,7 +222,10 @@ export const rows = [
   {
     n: 88,
     what: "the death of the caller's gateway while it rings",
-    shown: ['tests/clients/faults/calls.test.mjs', 'test('],
+    shown: [
+      'tests/clients/faults/calls.test.mjs',
+      'a gateway that is killed while calls ring and go on ends none whose people come back',
+    ],
   },
   {
     n: 89,

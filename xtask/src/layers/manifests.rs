@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Violation;
 
 /// What each of our crates may depend on among our crates.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("chat-domain", &[]),
     ("socketio-protocol", &[]),
     ("chat-proto", &["chat-domain"]),
@@ -39,6 +39,17 @@ const ARROWS: [(&str, &[&str]); 13] = [
         ],
     ),
     ("ops-check", &["chat-store", "realtime-gateway"]),
+    (
+        "fuzz-check",
+        &[
+            "chat-domain",
+            "chat-proto",
+            "dialects",
+            "realtime-gateway",
+            "service-kit",
+            "socketio-protocol",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

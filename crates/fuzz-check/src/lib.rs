@@ -1,0 +1,1 @@
+//! Feeds every parser with what nobody would send: `tests/it`. Nothing to link to.
