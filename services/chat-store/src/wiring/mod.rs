@@ -121,10 +121,8 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
     let records = Custodian::new(app.clone(), Arc::new(custodian.clone()));
     let routes = http::internal_router(records, &config.service_token);
-    lifecycle.spawn(
-        "internal http",
-        http::serve(internal, routes, lifecycle.clone()),
-    );
+    let serving = http::serve(internal, routes, lifecycle.clone());
+    lifecycle.spawn("internal http", serving);
 
     lifecycle.spawn(
         "partitions",
