@@ -117,6 +117,24 @@ async fn the_custodian_may_erase_only_by_the_functions_for_it() {
 }
 
 #[tokio::test]
+async fn every_table_that_is_added_is_granted_to_the_store() {
+    let world = World::new().await;
+    let sql = world.sql().await;
+
+    let forgotten: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname::text
+         FROM pg_class c
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+           AND NOT c.relispartition AND NOT has_table_privilege('chat_service', c.oid, 'SELECT')",
+    )
+    .fetch_all(&sql)
+    .await
+    .unwrap();
+
+    assert_eq!(forgotten, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn the_roles_are_enough_for_the_work() {
     let world = World::speaking("clinic", "").await;
     let owner = world.pg_of(1).await;
