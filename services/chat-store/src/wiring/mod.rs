@@ -104,13 +104,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     lifecycle.spawn("requests", serving);
 
     let verifier = Verifier::new(Arc::clone(&apps));
-    let known = Arc::clone(verifier.revocations());
-    // Before anybody is let in who should not be.
-    app.learn_revocations(&known).await?;
-    let learning = upkeep::keep_learning(app.clone(), Arc::clone(&known), soft.clone());
-    lifecycle.spawn("revocations", learning);
-    let forgetting = upkeep::keep_forgetting(pg.clone(), known, soft.clone());
-    lifecycle.spawn("old revocations", forgetting);
+    learn_revocations(&app, &verifier, &pg, &lifecycle).await?;
 
     let routes = http::router(
         app.clone(),
@@ -153,6 +147,22 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         },
     );
     lifecycle.spawn("postgres health", upkeep::keep_watching(pg, postgres, soft));
+    Ok(())
+}
+
+/// Learns who is not let in any more, before anybody is, and goes on learning.
+async fn learn_revocations(
+    app: &App,
+    verifier: &Verifier,
+    pg: &Pg,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<()> {
+    let (known, soft) = (verifier.revocations(), lifecycle.soft());
+    app.learn_revocations(known).await?;
+    let learning = upkeep::keep_learning(app.clone(), Arc::clone(known), soft.clone());
+    lifecycle.spawn("revocations", learning);
+    let forgetting = upkeep::keep_forgetting(pg.clone(), Arc::clone(known), soft);
+    lifecycle.spawn("old revocations", forgetting);
     Ok(())
 }
 
