@@ -75,7 +75,7 @@ pub(crate) fn is_exact(image: &str) -> bool {
 #[test]
 fn a_version_in_part_is_not_exact() {
     for image in [
-        "nats:2.11.6-alpine",
+        "nats:2.11.15-alpine",
         "prom/prometheus:v2.53.3",
         "postgres:17.6-bookworm",
     ] {
