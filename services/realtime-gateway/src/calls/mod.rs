@@ -108,14 +108,12 @@ impl Calls {
             return Err(WireError::Field("notice.user_id"));
         }
         let frames = frames(&call, &user.user, notice.tell)?;
-        let mut is_told = false;
+        let is_missed = counts_as_missed(&call, &user.user);
         for socket in self.registry.sockets(user).iter() {
-            if is_for(self.device(socket)) {
-                is_told |= tell(socket, &notice, &frames);
+            let is_told = is_for(self.device(socket)) && tell(socket, &notice, &frames);
+            if is_told && is_missed {
+                self.presence.told(socket, call.id);
             }
-        }
-        if is_told && needs_no_telling_later(&call, &user.user) {
-            self.presence.told(user, call.id);
         }
         Ok(())
     }
@@ -212,7 +210,7 @@ fn frames(call: &Summary, to: &UserId, tell: Tell) -> Result<Vec<Frame>, WireErr
     Ok(events.iter().map(frame).collect())
 }
 
-/// Tells whether a call counts as missed unless its callee is told now.
-fn needs_no_telling_later(call: &Summary, user: &UserId) -> bool {
+/// Tells whether a user has missed a call, unless told now.
+fn counts_as_missed(call: &Summary, user: &UserId) -> bool {
     call.callee == *user && matches!(call.outcome, Some(Outcome::NoAnswer | Outcome::Cancelled))
 }

@@ -34,13 +34,17 @@ const SECOND_LOOK: Duration = Duration::from_secs(10);
 const MAX_LATER: usize = 100_000;
 /// How many of them are looked at at once.
 const BATCH: usize = 256;
+/// How long a device has to stay after it was told how a call ended, to count as told: one that
+/// closed its connection just before has not heard it.
+const HEARD: Duration = Duration::from_secs(3);
 
 /// What is to be announced.
 #[derive(Debug)]
 pub(super) struct Presence {
     looks: Lane<Look>,
     departures: Lane<Departure>,
-    told: Lane<(UserKey, CallId)>,
+    told: DelayLine<(ChatSocket, CallId)>,
+    heard: Lane<(UserKey, CallId)>,
     later: DelayLine<Later>,
     started: Instant,
     /// Anything may have been missed.
@@ -74,16 +78,20 @@ impl Presence {
         Self {
             looks: Lane::new(),
             departures: Lane::new(),
-            told: Lane::new(),
+            told: DelayLine::new(HEARD, MAX_LATER),
+            heard: Lane::new(),
             later: DelayLine::new(SECOND_LOOK, MAX_LATER),
             started: Instant::now(),
             missed: Notify::const_new(),
         }
     }
 
-    /// Notes that a user was told how a call ended.
-    pub(super) fn told(&self, user: &UserKey, call: CallId) {
-        self.told.push((user.clone(), call));
+    /// Notes that a device was told how a call ended. Its user is told again at the next connect
+    /// unless the device stays.
+    pub(super) fn told(&self, socket: &ChatSocket, call: CallId) {
+        if !self.told.push((socket.clone(), call)) {
+            metrics::counter!(Metric::CallWorkDropped.name()).increment(1);
+        }
     }
 
     /// Returns the time in the milliseconds of [`Device::come`](super::Device::come).
@@ -144,13 +152,14 @@ impl Calls {
         let Presence {
             looks,
             departures,
-            told,
+            heard,
             ..
         } = &self.presence;
         tokio::join!(
             looks.run(|look| self.look(look)),
             departures.run(|departure| self.announce_departure(departure)),
-            told.run(|(user, call)| async move { self.store.call_told(&user, call).await }),
+            heard.run(|(user, call)| async move { self.store.call_told(&user, call).await }),
+            self.hear_out(),
             self.look_later(),
             self.beat(),
             self.refresh(),
@@ -245,6 +254,17 @@ impl Calls {
             }));
         }
         Ok(())
+    }
+
+    /// Has calls count as told whose end was told to a device that is still there.
+    async fn hear_out(&self) {
+        loop {
+            for (socket, call) in self.presence.told.due(BATCH).await {
+                if socket.is_open() {
+                    self.presence.heard.push((socket.session().key(), call));
+                }
+            }
+        }
     }
 
     async fn look_later(&self) {

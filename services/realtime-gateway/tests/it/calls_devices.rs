@@ -57,6 +57,25 @@ async fn missed_calls_are_told_at_the_next_connect_once() {
     callee.expect_silence().await;
 }
 
+/// It may have left before: nobody knows what was still on its way then.
+#[tokio::test]
+async fn who_leaves_as_the_caller_gives_up_is_told_at_the_next_connect() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut caller = world.connect_consultant(&gateway).await;
+    let mut callee = world.connect_patient(&gateway).await;
+    let call = ring(&world, &mut caller, &mut callee).await;
+    caller.emit("call:end", &to(&world.patient)).await;
+    callee.expect("call:ended").await;
+
+    let n_gone = world.store.n_requests(Rpc::DeviceGone);
+    drop(callee);
+    eventually(|| n_gone < world.store.n_requests(Rpc::DeviceGone)).await;
+    let mut callee = world.connect_patient(&gateway).await;
+
+    assert_eq!(call_id(&callee.expect("call:missed").await), call);
+}
+
 #[tokio::test]
 async fn a_caller_who_is_gone_too_long_has_given_up() {
     let world = World::new().await;
