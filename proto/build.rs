@@ -64,6 +64,7 @@ fn read_as_json(config: &mut prost_build::Config, inbound: &[String]) {
             "InBooking.professional_id",
             r#"alias = "consultantId", alias = "businessId""#,
         ),
+        ("InAssociation.removed", "default"),
         ("InBooking.client_id", r#"alias = "patientId""#),
         (
             "InNotify.data",

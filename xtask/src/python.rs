@@ -1,7 +1,8 @@
-//! Python with the packages that the clients in Python need, in an environment of its own.
+//! Python with the packages of the tests that need some: clients in Python, and a bucket that speaks
+//! S3. They are in an environment of its own.
 //!
 //! Not here: Python itself. Debian's does not run from anywhere else, and nobody has to install it for
-//! a few of the clients' tests: without it they are skipped, and say so.
+//! a few tests: without it they are skipped, and say so.
 
 use std::{
     fs,
@@ -33,7 +34,7 @@ pub(crate) fn get(requirements: &Path, places: &Places) -> Result<Option<PathBuf
     let mut make = Command::new("python3");
     make.args(["-m", "venv", "--clear"]).arg(&folder);
     if process::output(&mut make).is_err() {
-        eprintln!("no python3 with venv: the clients in Python are skipped");
+        eprintln!("no python3 with venv: the clients in Python and the bucket are skipped");
         return Ok(None);
     }
     let mut install = tied::command(&program, None);
@@ -49,7 +50,7 @@ pub(crate) fn get(requirements: &Path, places: &Places) -> Result<Option<PathBuf
         .arg(requirements);
     ensure!(
         process::run(install)?.success(),
-        "pip could not install what the clients in Python need; see above"
+        "pip could not install what the tests in Python need; see above"
     );
     fs::write(&mark, wanted)?;
     Ok(Some(program))

@@ -65,8 +65,13 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
     let system = System::start(&options, places, Some(build))?;
     let endpoints = system.run.path.join("endpoints.json");
     system.write_endpoints(&endpoints)?;
+    let requirements = places
+        .workspace
+        .join("tests/clients/python/requirements.txt");
+    let python = python::get(&requirements, places)?;
     let prepare = |mut command: Command| {
         command
+            .envs(python.iter().map(|python| ("CHAT_PYTHON", python)))
             .env("CHAT_ENDPOINTS", &endpoints)
             .env("DATABASE_URL", &system.servers.postgres.url)
             .env("NATS_URL", &system.servers.nats.url)
@@ -85,12 +90,6 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         // The clients' suite comes last: it ends with processes killed.
         let mut clients = npm_test("clients", places)?;
         clients.env("CHAT_GATEWAY", places.target.join("debug/realtime-gateway"));
-        let requirements = places
-            .workspace
-            .join("tests/clients/python/requirements.txt");
-        if let Some(python) = python::get(&requirements, places)? {
-            clients.env("CHAT_PYTHON", python);
-        }
         let mut browser = npm_test("browser", places)?;
         browser.env("CHAT_CHROMIUM", chromium::get(places)?);
         tally.add(counted("browser", prepare(browser))?);

@@ -33,6 +33,7 @@ pub enum Inbound {
     Association {
         doctor: UserId,
         patient: UserId,
+        removed: bool,
         version: Option<i64>,
     },
     Message(SystemMessage),
@@ -95,8 +96,15 @@ impl Intake {
             Inbound::Association {
                 doctor,
                 patient,
+                removed: false,
                 version,
             } => chat.put_association(app, doctor, patient, version).await,
+            Inbound::Association {
+                doctor,
+                patient,
+                removed: true,
+                version,
+            } => chat.remove_association(app, doctor, patient, version).await,
             Inbound::Message(SystemMessage { target, text, key }) => {
                 chat.post_system_message(app, target, &text, Some(key))
                     .await?;

@@ -116,6 +116,7 @@ fn association(dialect: Dialect, association: &v1::InAssociation) -> Result<Inbo
     Ok(Inbound::Association {
         doctor: dialect.user_id(&association.doctor_id)?,
         patient: dialect.user_id(&association.patient_id)?,
+        removed: association.removed,
         version: association.version,
     })
 }

@@ -15,7 +15,7 @@ use axum::{
 use chat_domain::BoxError;
 use chat_store::{
     app::{App, Attachments, BatchLimits, Custodian, IceServers, Relay, presence::Roster},
-    files::FileStore,
+    files::{BucketSettings, FileStore},
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
@@ -57,6 +57,13 @@ pub(crate) struct Site {
     folder: Option<Folder>,
 }
 
+/// Where a site keeps files.
+enum Place {
+    Nowhere,
+    Folder(Folder),
+    Bucket(BucketSettings),
+}
+
 /// A folder that goes with its site.
 struct Folder(PathBuf);
 
@@ -87,21 +94,26 @@ impl Site {
 
     /// Starts a site whose app has this policy, in TOML.
     pub(crate) async fn with_policy(policy: &str) -> Self {
-        Self::with(policy, Arc::new(Nowhere), None).await
+        Self::with(policy, Arc::new(Nowhere), Place::Nowhere).await
+    }
+
+    /// Starts a site that keeps files in a bucket.
+    pub(crate) async fn with_bucket(bucket: BucketSettings) -> Self {
+        Self::with("{}", Arc::new(Nowhere), Place::Bucket(bucket)).await
     }
 
     /// Starts a site with a policy that keeps files.
     pub(crate) async fn with_files(policy: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("files-{}", uuid::Uuid::new_v4()));
-        Self::with(policy, Arc::new(Nowhere), Some(Folder(folder))).await
+        Self::with(policy, Arc::new(Nowhere), Place::Folder(Folder(folder))).await
     }
 
     /// Starts a site with a state of presence.
     pub(crate) async fn with_presence(presence: Arc<dyn PresenceState>) -> Self {
-        Self::with("{}", presence, None).await
+        Self::with("{}", presence, Place::Nowhere).await
     }
 
-    async fn with(policy: &str, presence: Arc<dyn PresenceState>, folder: Option<Folder>) -> Self {
+    async fn with(policy: &str, presence: Arc<dyn PresenceState>, place: Place) -> Self {
         let apps = format!(
             r#"
             [apps.jiggy]
@@ -131,10 +143,16 @@ impl Site {
             BatchLimits::default(),
         );
         let token: Secret = SERVICE_TOKEN.parse().unwrap();
-        let attachments = folder.as_ref().map(|Folder(folder)| {
-            let files = FileStore::in_folder(folder, PUBLIC_URL, &token).unwrap();
-            Attachments::new(Arc::new(pg.clone()), Arc::new(files), PUBLIC_URL)
-        });
+        let (files, folder) = match place {
+            Place::Nowhere => (None, None),
+            Place::Folder(folder) => {
+                let files = FileStore::in_folder(&folder.0, PUBLIC_URL, &token);
+                (Some(files.unwrap()), Some(folder))
+            }
+            Place::Bucket(bucket) => (Some(FileStore::in_bucket(&bucket).unwrap()), None),
+        };
+        let attachments =
+            files.map(|files| Attachments::new(Arc::new(pg.clone()), Arc::new(files), PUBLIC_URL));
         let app = match &attachments {
             Some(attachments) => app.with_attachments(attachments.clone()),
             None => app,

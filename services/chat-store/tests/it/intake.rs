@@ -265,6 +265,41 @@ async fn everything_is_taken_in_protobuf_and_in_json() {
 }
 
 #[tokio::test]
+async fn an_association_begins_and_ends() {
+    let desk = Desk::new().await;
+    let _reading = desk.read().await;
+    let pair = desk.strangers();
+    let (doctor, patient) = (&pair.consultant.user.id, &pair.patient.user.id);
+    let association = |removed: bool, version: i64| {
+        let mut told = json!({
+            "doctorId": doctor.as_str(), "patientId": patient.as_str(), "version": version
+        });
+        if removed {
+            told["removed"] = json!(true);
+        }
+        told
+    };
+    let sql = desk.world.sql().await;
+
+    for (removed, version, is_over) in [
+        (false, 1, false),
+        (true, 3, true),
+        (false, 2, true),
+        (false, 4, false),
+    ] {
+        desk.json("association", &association(removed, version))
+            .await;
+        desk.drained().await;
+
+        let row: (bool,) = sqlx::query_as("SELECT removed_at IS NOT NULL FROM associations")
+            .fetch_one(&sql)
+            .await
+            .unwrap();
+        assert_eq!(row.0, is_over, "version {version}");
+    }
+}
+
+#[tokio::test]
 async fn the_greatest_version_wins_however_they_come() {
     let desk = Desk::new().await;
     let _reading = desk.read().await;

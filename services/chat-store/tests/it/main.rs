@@ -3,6 +3,7 @@
 
 mod append;
 mod attachments;
+mod attachments_bucket;
 mod audit;
 mod calls_asked;
 mod calls_log;
