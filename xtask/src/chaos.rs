@@ -29,9 +29,9 @@ use crate::{
     process::{self, Task},
     run_dir::Keep,
     servers::{Durability, Servers},
-    services::{self, Profile},
+    services::Profile,
     system::{Options, System},
-    tied,
+    test, tied,
 };
 
 const GATEWAYS: usize = 3;
@@ -71,7 +71,7 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
         profile: Profile::Dev,
         source: Source::Private,
     };
-    let build = build(places)?;
+    let build = test::build(places)?;
     let mut suite = None;
     let mut system = System::start_linked(&options, places, Some(build), |servers, ports| {
         let links = links(servers, ports)?;
@@ -102,14 +102,6 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
 /// Where histories are written, and what belongs to one that is kept.
 fn evidence(places: &Places) -> PathBuf {
     places.target.join("chaos")
-}
-
-/// Builds the same binaries as the tests, so that both see the same features of each dependency.
-fn build(places: &Places) -> Result<Task> {
-    services::check_compiler()?;
-    let mut command = services::cargo(places);
-    command.args(["build", "--workspace", "--bins"]);
-    Task::start(command)
 }
 
 /// A proxy for each service in front of each server that it uses.

@@ -98,9 +98,13 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
     Ok(())
 }
 
-/// Builds the services and the tests in one go, so that both see the same features of each
-/// dependency and nothing is built twice.
-fn build(places: &Places) -> Result<Task> {
+/// Builds the services and the tests in one go, so that all see the same features of each dependency
+/// and nothing is built twice.
+///
+/// # Errors
+///
+/// When there is no C compiler, or cargo can't be started.
+pub(crate) fn build(places: &Places) -> Result<Task> {
     services::check_compiler()?;
     let mut command = services::cargo(places);
     command.args(["build", "--workspace", "--bins", "--tests", "--examples"]);
