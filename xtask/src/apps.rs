@@ -37,7 +37,7 @@ pub(crate) const APPS: [Kind; 5] = [
     Kind {
         name: "hasty",
         dialect: "consult",
-        policy: "calls = { ring_seconds = 3, grace_seconds = 2 }\n",
+        policy: "retention_days = 1\ncalls = { ring_seconds = 3, grace_seconds = 2 }\n",
     },
 ];
 
@@ -155,7 +155,7 @@ mod tests {
              [[apps.consult.keys]]\nalgorithm = \"HS256\"\nsecret = \"consult-s3\"\n\n\
              [apps.hasty]\ndialect = \"consult\"\n\n\
              [[apps.hasty.keys]]\nalgorithm = \"HS256\"\nsecret = \"hasty-s3\"\n\n\
-             [apps.hasty.policy]\ncalls = { ring_seconds = 3, grace_seconds = 2 }\n\n",
+             [apps.hasty.policy]\nretention_days = 1\ncalls = { ring_seconds = 3, grace_seconds = 2 }\n\n",
         );
     }
 }

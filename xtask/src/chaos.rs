@@ -8,11 +8,15 @@
 //! | `ready` | `system FILE`, once the system runs: the endpoints file |
 //! | `start NAME` | `pid N`; the process must have ended |
 //! | `ended NAME` | `running`, or how it ended |
+//! | `copy` | `port N`: Postgres is being copied into a standby that will listen there; `ended copy` tells when it is there |
+//! | `follow` | `pid N` of the standby, started over the copy |
+//! | `switch` | `ok`: the standby is Postgres now, under that name, and the one before is gone |
 //! | `over ok`, `over failed` | its input is closed once the system is gone |
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    mem,
     path::{Path, PathBuf},
     process::{ChildStdin, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -26,9 +30,9 @@ use crate::{
     links::{self, Link, Links},
     places::Places,
     ports::Ports,
-    process::{self, Task},
+    process::{self, Running, Task},
     run_dir::Keep,
-    servers::{Durability, Servers},
+    servers::{Durability, Server, Servers, postgres::Standby},
     services::Profile,
     system::{Options, System},
     test, tied,
@@ -39,6 +43,21 @@ const STORES: usize = 2;
 
 /// What CI runs: always the same faults.
 const CI: [&str; 2] = ["--seed", "1"];
+
+/// The exit status when the suite gave up waiting; `crates/chaos/src/main.rs` has it, too.
+pub(crate) const GAVE_UP: u8 = 3;
+
+/// The machine was too busy: nothing is known of the system.
+#[derive(Debug)]
+pub(crate) struct GaveUp;
+
+impl std::fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the suite gave up waiting, and judged nothing; see above")
+    }
+}
+
+impl std::error::Error for GaveUp {}
 
 /// Runs the suite and says whether the system bore everything.
 ///
@@ -73,9 +92,11 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
     };
     let build = test::build(places)?;
     let mut suite = None;
+    let mut spare = None;
     let mut system = System::start_linked(&options, places, Some(build), |servers, ports| {
         let links = links(servers, ports)?;
         suite = Some(Suite::start(places, &links, args)?);
+        spare = Some(ports.take()?);
         Ok(links)
     })?;
     let suite = suite.as_mut().context("the suite was not started")?;
@@ -83,15 +104,20 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
     system.write_endpoints(&endpoints)?;
     suite.say(&format!("system {}", endpoints.display()))?;
 
-    let outcome = serve(&mut system, suite);
+    let mut failover = Failover::new(spare.context("no port is spare")?);
+    let outcome = serve(&mut system, &mut failover, suite);
     if !matches!(outcome, Ok(true)) {
         suite.input = None; // It heals what it broke, and ends.
         keep_logs(&system.run.path.join("log"), &evidence(places))?;
     }
+    drop(failover);
     drop(system);
     suite.input = None;
     let is_borne = outcome?;
     let status = suite.task.wait()?;
+    if status.code() == Some(i32::from(GAVE_UP)) {
+        return Err(GaveUp.into());
+    }
     ensure!(
         status.success() == is_borne,
         "the suite ended unexpectedly ({status})"
@@ -112,8 +138,10 @@ fn links(servers: &Servers, ports: &mut Ports) -> Result<Links> {
     let redis = ("redis", target(&servers.redis.url)?);
     let gateways = (1..=GATEWAYS).map(|i| (format!("g{i}"), vec![nats]));
     let stores = (1..=STORES).map(|i| (format!("s{i}"), vec![postgres, nats, redis]));
+    // Never broken: it follows Postgres when that is another one.
+    let suite = std::iter::once(("suite".to_owned(), vec![postgres]));
     let mut links = Vec::new();
-    for (service, used) in gateways.chain(stores) {
+    for (service, used) in gateways.chain(stores).chain(suite) {
         for (server, target) in used {
             links.push(Link {
                 service: service.clone(),
@@ -127,30 +155,99 @@ fn links(servers: &Servers, ports: &mut Ports) -> Result<Links> {
 }
 
 /// Does what the suite asks for until it is over.
-fn serve(system: &mut System, suite: &mut Suite) -> Result<bool> {
+fn serve(system: &mut System, failover: &mut Failover, suite: &mut Suite) -> Result<bool> {
     loop {
         let line = suite.line()?;
-        match line.split_once(' ') {
-            Some(("start", name)) => {
-                let mut processes = system.processes();
-                let running = processes.iter_mut().find(|running| running.name == name);
-                let running = running.with_context(|| format!("there is no {name}"))?;
+        let answer = match line.split_once(' ').unwrap_or((&line, "")) {
+            ("start", name) => {
+                let running = find(system, failover, name)?;
                 running.start_again()?;
-                let answer = format!("pid {}", running.pid());
-                suite.say(&answer)?;
+                format!("pid {}", running.pid())
             }
-            Some(("ended", name)) => {
-                let mut processes = system.processes();
-                let running = processes.iter_mut().find(|running| running.name == name);
-                let running = running.with_context(|| format!("there is no {name}"))?;
-                let answer = running
-                    .ended()
-                    .map_or_else(|| "running".to_owned(), |status| status.to_string());
-                suite.say(&answer)?;
+            ("ended", name) => {
+                let ended = find(system, failover, name)?.ended();
+                ended.map_or_else(|| "running".to_owned(), |status| status.to_string())
             }
-            Some(("over", verdict)) => return Ok(verdict == "ok"),
+            ("copy", _) => format!("port {}", failover.copy(system)?),
+            ("follow", _) => format!("pid {}", failover.follow(system)?),
+            ("switch", _) => {
+                failover.switch(system)?;
+                "ok".to_owned()
+            }
+            ("over", verdict) => return Ok(verdict == "ok"),
             _ => bail!("the suite said {line:?}"),
+        };
+        suite.say(&answer)?;
+    }
+}
+
+fn find<'a>(
+    system: &'a mut System,
+    failover: &'a mut Failover,
+    name: &str,
+) -> Result<&'a mut Running> {
+    let mut processes = system.processes();
+    processes.extend(failover.copying());
+    let running = processes.into_iter().find(|running| running.name == name);
+    running.with_context(|| format!("there is no {name}"))
+}
+
+/// What becomes of the second Postgres.
+#[derive(Debug)]
+struct Failover {
+    /// The port that Postgres does not listen on.
+    spare: u16,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Alone,
+    Copying(Standby),
+    Following(Server),
+}
+
+impl Failover {
+    const fn new(spare: u16) -> Self {
+        Self {
+            spare,
+            state: State::Alone,
         }
+    }
+
+    fn copying(&mut self) -> Option<&mut Running> {
+        match &mut self.state {
+            State::Copying(standby) => Some(&mut standby.copying),
+            State::Alone | State::Following(_) => None,
+        }
+    }
+
+    /// Begins to copy Postgres; one that was copied before and not needed ends.
+    fn copy(&mut self, system: &System) -> Result<u16> {
+        self.state = State::Alone;
+        let (program, primary) = (&system.programs.postgres, &system.servers.postgres);
+        let standby = Standby::copy(program, &system.run, primary, self.spare)?;
+        self.state = State::Copying(standby);
+        Ok(self.spare)
+    }
+
+    fn follow(&mut self, system: &System) -> Result<u32> {
+        let State::Copying(standby) = mem::replace(&mut self.state, State::Alone) else {
+            bail!("there is no copy");
+        };
+        let server = standby.start(&system.servers.postgres)?;
+        let pid = server.running.pid();
+        self.state = State::Following(server);
+        Ok(pid)
+    }
+
+    fn switch(&mut self, system: &mut System) -> Result<()> {
+        let State::Following(server) = mem::replace(&mut self.state, State::Alone) else {
+            bail!("there is no standby");
+        };
+        let before = mem::replace(&mut system.servers.postgres, server);
+        self.spare = links::port(&before.url).context("a server without a port")?;
+        Ok(())
     }
 }
 

@@ -22,10 +22,16 @@ impl Links {
     pub(crate) fn url(&self, service: &str, url: &str) -> String {
         let port = port(url);
         let of_both = |link: &&Link| link.service == service && Some(link.target) == port;
-        self.0.iter().find(of_both).map_or_else(
-            || url.to_owned(),
-            |link| url.replacen(&address(link.target), &address(link.port), 1),
-        )
+        let link = self.0.iter().find(of_both);
+        link.map_or_else(|| url.to_owned(), |link| moved(url, link.port))
+    }
+}
+
+/// Returns `url` with another loopback port in place of the one that it names.
+pub(crate) fn moved(url: &str, to: u16) -> String {
+    match port(url) {
+        Some(port) => url.replacen(&address(port), &address(to), 1),
+        None => url.to_owned(),
     }
 }
 

@@ -59,6 +59,9 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
+            if error.is::<chaos::GaveUp>() {
+                return ExitCode::from(chaos::GAVE_UP);
+            }
             ExitCode::FAILURE
         }
     }

@@ -8,14 +8,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     history::{Being, CallRow, Event, Expected, Message, Whose, Window},
+    patience::until_none,
     people::{Person, Talk},
     workload::{self, SDP, Stage},
 };
 
-/// How long what happens in the background may take after everything is healed.
+/// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Who the records are by.
 const ME: &str = "suite";
+
+/// A question for a number of rows.
+type Counting<'q> = sqlx::query::QueryScalar<'q, sqlx::Postgres, i64, sqlx::postgres::PgArguments>;
 
 /// Everything that a collection looks at.
 #[derive(Debug)]
@@ -85,20 +89,32 @@ impl Scene {
             .collect())
     }
 
-    /// Waits until no call goes on any more.
+    /// Returns how many calls go on.
     ///
     /// # Errors
     ///
     /// Returns that Postgres is not there.
-    pub async fn calls_over(&self, patience: Duration) -> anyhow::Result<bool> {
+    pub async fn calls(&self) -> anyhow::Result<u64> {
         let statement = "SELECT count(*) FROM calls WHERE outcome IS NULL \
                          AND (caller_id = ANY ($1) OR callee_id = ANY ($1))";
-        let ids = self.user_ids();
-        becomes_zero(patience, async || {
-            let count = sqlx::query_scalar::<_, i64>(statement).bind(&ids);
-            Ok(count.fetch_one(&self.database).await?)
-        })
-        .await
+        self.count_rows(sqlx::query_scalar(statement).bind(self.user_ids()))
+            .await
+    }
+
+    /// Waits for a while until no call goes on; says whether that came true.
+    ///
+    /// # Errors
+    ///
+    /// Returns that Postgres is not there.
+    pub async fn calls_over_within(&self, time: Duration) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + time;
+        while self.calls().await? != 0 {
+            if deadline < Instant::now() {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(true)
     }
 
     /// Writes everything down.
@@ -109,7 +125,7 @@ impl Scene {
     pub async fn collect(&self) -> anyhow::Result<()> {
         self.messages().await?;
         self.unread().await?;
-        self.calls().await?;
+        self.call_rows().await?;
         self.outbox().await?;
         self.rest().await?;
         self.presence().await?;
@@ -171,7 +187,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn calls(&self) -> anyhow::Result<()> {
+    async fn call_rows(&self) -> anyhow::Result<()> {
         let recorder = &self.stage.recorder;
         let rows = sqlx::query(
             "SELECT call_id::text, conversation_id::text, caller_id, callee_id, outcome, \
@@ -207,35 +223,32 @@ impl Scene {
     }
 
     async fn outbox(&self) -> anyhow::Result<()> {
-        let statement = "SELECT count(*) FROM outbox";
-        let count = async || {
-            Ok(sqlx::query_scalar::<_, i64>(statement)
-                .fetch_one(&self.database)
-                .await?)
+        let rows = async || {
+            self.count_rows(sqlx::query_scalar("SELECT count(*) FROM outbox"))
+                .await
         };
-        becomes_zero(PATIENCE, count).await?;
-        let left = count().await?.unsigned_abs();
-        self.count("rows in the outbox", 0, 0, left);
+        until_none("the outbox to be emptied", rows).await?;
+        self.count("rows in the outbox", 0, 0, rows().await?);
         Ok(())
     }
 
-    /// Asks everybody about everybody while all are there, again until it is right or time is up.
+    async fn count_rows(&self, query: Counting<'_>) -> anyhow::Result<u64> {
+        Ok(query.fetch_one(&self.database).await?.unsigned_abs())
+    }
+
+    /// Asks everybody about everybody while all are there, again until it is right.
     async fn presence(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
         let ids = self.user_ids().join(",");
         for person in &self.people {
-            loop {
-                let seen = self.seen_by(person, &ids).await?;
-                let is_right = seen
-                    .iter()
-                    .all(|(_, being)| being.online == being.is_contact);
-                if is_right || deadline < Instant::now() {
-                    for (key, args) in seen {
-                        self.stage.recorder.note(ME, Event::Presence { key, args });
-                    }
-                    break;
-                }
-                sleep(Duration::from_millis(200)).await;
+            let mut seen = Vec::new();
+            until_none("everybody to be seen", async || {
+                seen = self.seen_by(person, &ids).await?;
+                let wrong = |(_, being): &&(String, Being)| being.online != being.is_contact;
+                Ok(seen.iter().filter(wrong).count() as u64)
+            })
+            .await?;
+            for (key, args) in seen {
+                self.stage.recorder.note(ME, Event::Presence { key, args });
             }
         }
         Ok(())
@@ -315,40 +328,44 @@ impl Scene {
             .note(ME, Event::Count { key, args, result });
     }
 
-    /// Compares what gateways and NATS hold with who is connected, once it is so or time is up.
+    /// Compares what gateways and NATS hold with who is connected, once it is so or will never be.
     ///
     /// # Errors
     ///
     /// Returns who does not answer.
     pub async fn connections(&self, sockets: u64, users: u64) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (of_gateways, held, interest) = self.held().await?;
-            let is_right = of_gateways == sockets && users <= held && interest == held;
-            if is_right || deadline < Instant::now() {
-                let when = if sockets == 0 {
-                    "after all left"
-                } else {
-                    "while all listen"
-                };
-                self.count(
-                    &format!("sockets at gateways {when}"),
-                    sockets,
-                    sockets,
-                    of_gateways,
-                );
-                let most = if users == 0 { 0 } else { u64::MAX };
-                self.count(&format!("users at gateways {when}"), users, most, held);
-                self.count(
-                    &format!("interest in users at NATS {when}"),
-                    held,
-                    held,
-                    interest,
-                );
-                return Ok(());
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
+        let mut now = (0, 0, 0);
+        until_none("gateways to hold who is connected", async || {
+            now = self.held().await?;
+            let (of_gateways, held, interest) = now;
+            Ok(
+                of_gateways.abs_diff(sockets)
+                    + users.saturating_sub(held)
+                    + interest.abs_diff(held),
+            )
+        })
+        .await?;
+        let (of_gateways, held, interest) = now;
+        let when = if sockets == 0 {
+            "after all left"
+        } else {
+            "while all listen"
+        };
+        self.count(
+            &format!("sockets at gateways {when}"),
+            sockets,
+            sockets,
+            of_gateways,
+        );
+        let most = if users == 0 { 0 } else { u64::MAX };
+        self.count(&format!("users at gateways {when}"), users, most, held);
+        self.count(
+            &format!("interest in users at NATS {when}"),
+            held,
+            held,
+            interest,
+        );
+        Ok(())
     }
 
     /// Returns sockets and users at all gateways, and subscriptions for users at NATS.
@@ -430,20 +447,6 @@ fn gauge(metrics: &str, name: &str) -> u64 {
             .filter(|_| is_sample)
     });
     samples.sum()
-}
-
-async fn becomes_zero(
-    patience: Duration,
-    count: impl AsyncFn() -> anyhow::Result<i64>,
-) -> anyhow::Result<bool> {
-    let deadline = Instant::now() + patience;
-    while count().await? != 0 {
-        if deadline < Instant::now() {
-            return Ok(false);
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

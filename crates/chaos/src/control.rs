@@ -66,11 +66,7 @@ impl Control {
     ///
     /// Returns that xtask is gone.
     pub async fn start(&self, name: &str) -> anyhow::Result<u32> {
-        let answer = self.ask(&format!("start {name}")).await?;
-        match answer.strip_prefix("pid ").map(str::parse) {
-            Some(Ok(pid)) => Ok(pid),
-            _ => bail!("{name} was not started: {answer}"),
-        }
+        self.ask_for(&format!("start {name}"), "pid").await
     }
 
     /// Returns how a process ended; `None` while it runs.
@@ -83,12 +79,48 @@ impl Control {
         Ok((answer != "running").then_some(answer))
     }
 
+    /// Begins to copy Postgres into a standby, as the process `copy`; returns where it will listen.
+    ///
+    /// # Errors
+    ///
+    /// Returns that xtask is gone.
+    pub async fn copy(&self) -> anyhow::Result<u16> {
+        self.ask_for("copy", "port").await
+    }
+
+    /// Starts the standby over the copy, and returns its process id.
+    ///
+    /// # Errors
+    ///
+    /// Returns that xtask is gone.
+    pub async fn follow(&self) -> anyhow::Result<u32> {
+        self.ask_for("follow", "pid").await
+    }
+
+    /// From now on the standby is what is called Postgres; the one before is gone.
+    ///
+    /// # Errors
+    ///
+    /// Returns that xtask is gone.
+    pub async fn switch(&self) -> anyhow::Result<()> {
+        self.ask("switch").await.map(drop)
+    }
+
     /// Says how it went, and waits until the system is gone.
     pub async fn over(&self, is_ok: bool) {
         let mut pipes = self.0.lock().await;
         let verdict = if is_ok { "over ok" } else { "over failed" };
         let _ = Pipes::say(verdict);
         while pipes.hear().await.is_ok() {}
+    }
+
+    /// Asks for a number that is answered behind its name.
+    async fn ask_for<N: std::str::FromStr>(&self, line: &str, name: &str) -> anyhow::Result<N> {
+        let answer = self.ask(line).await?;
+        match answer.split_once(' ').map(|(what, n)| (what, n.parse())) {
+            Some((what, Ok(number))) if what == name => Ok(number),
+            _ => bail!("{line:?} was answered {answer:?}"),
+        }
     }
 
     async fn ask(&self, line: &str) -> anyhow::Result<String> {

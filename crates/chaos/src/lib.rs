@@ -9,6 +9,7 @@ pub mod collect;
 pub mod control;
 pub mod faults;
 pub mod history;
+pub mod patience;
 pub mod people;
 pub mod proxy;
 pub mod recorder;

@@ -3,7 +3,13 @@
 //! Each direction is a task of its own that asks before each chunk what is wrong with it. What
 //! arrived while a direction is black-holed waits in the sender's buffers, as on a real network.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::{
@@ -44,6 +50,7 @@ pub struct Link {
     /// What is behind it: `nats`, `redis`, `postgres`.
     pub server: String,
     trouble: Arc<watch::Sender<Trouble>>,
+    target: Arc<AtomicU16>,
 }
 
 impl Link {
@@ -57,11 +64,13 @@ impl Link {
             .await
             .with_context(|| format!("port {port} is taken"))?;
         let (trouble, state) = watch::channel(Trouble::default());
-        tokio::spawn(serve(listener, target, state));
+        let target = Arc::new(AtomicU16::new(target));
+        tokio::spawn(serve(listener, Arc::clone(&target), state));
         Ok(Self {
             service: service.to_owned(),
             server: server.to_owned(),
             trouble: Arc::new(trouble),
+            target,
         })
     }
 
@@ -80,16 +89,23 @@ impl Link {
         });
     }
 
+    /// Leads to another port from now on; what led to the one before is reset.
+    pub fn retarget(&self, target: u16) {
+        self.target.store(target, Ordering::Relaxed);
+        self.reset();
+    }
+
     /// Resets the connections there are; new ones may be made at once.
     pub fn reset(&self) {
         self.trouble.send_modify(|trouble| trouble.resets += 1);
     }
 }
 
-async fn serve(listener: TcpListener, target: u16, state: watch::Receiver<Trouble>) {
+async fn serve(listener: TcpListener, target: Arc<AtomicU16>, state: watch::Receiver<Trouble>) {
     loop {
         match listener.accept().await {
             Ok((service, _)) if !state.borrow().cut => {
+                let target = target.load(Ordering::Relaxed);
                 tokio::spawn(pass(service, target, state.clone()));
             }
             Ok((service, _)) => drop(service),
@@ -251,5 +267,26 @@ mod tests {
         let mut after = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         say(&mut after, b"b").await;
         assert_eq!(hear(&mut after, 1).await, b"b");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_leads_elsewhere_ends_what_led_to_the_place_before() {
+        let (link, port) = echo().await;
+        let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut before, b"a").await;
+        hear(&mut before, 1).await;
+
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        link.retarget(elsewhere.local_addr().unwrap().port());
+        let mut byte = [0];
+        assert!(matches!(
+            timeout(SOON, before.read(&mut byte)).await,
+            Ok(Ok(0) | Err(_))
+        ));
+
+        let mut after = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        say(&mut after, b"b").await;
+        let (mut heard, _) = timeout(SOON, elsewhere.accept()).await.unwrap().unwrap();
+        assert_eq!(hear(&mut heard, 1).await, b"b");
     }
 }

@@ -21,13 +21,14 @@ use crate::{
     control::Control,
     faults::{self, Lane, Line, Lines, Site, site},
     history::{Damage, Event, Moment, Talk},
+    patience::until_none,
     people::{self, HASTY, PATIENT, Person},
     proxy::Link,
     recorder::Recorder,
     report,
     rng::Rng,
     socket::Transport,
-    workload::{Answering, Crowd, Device, Habits, Order, Phase, Stage, Status, reader},
+    workload::{Answering, Crowd, Device, Habits, Order, Phase, Stage, reader},
 };
 
 /// Consultants who chat, and as many patients.
@@ -36,10 +37,8 @@ const CHATTING: usize = 6;
 const RINGING: usize = 6;
 /// What comes before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
-/// How long everybody may take to finish when everything is healed.
-const SETTLING: Duration = Duration::from_mins(1);
-/// How long going home may take.
-const LEAVING: Duration = Duration::from_secs(20);
+/// How long calls may go on when everything is healed, before everybody hangs up.
+const RINGING_OUT: Duration = Duration::from_secs(20);
 
 /// What all rounds share.
 #[derive(Debug)]
@@ -85,6 +84,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
     let chatting = people::circle(&rig.endpoints, &rig.http, HASTY, "p", CHATTING).await?;
     let ringing = people::circle(&rig.endpoints, &rig.http, HASTY, "r", RINGING).await?;
     let faithless = people::circle(&rig.endpoints, &rig.http, PATIENT, "x", 1).await?;
+    let absent = people::circle(&rig.endpoints, &rig.http, HASTY, "e", 1).await?;
     let everybody = || [&chatting, &ringing, &faithless].into_iter().flatten();
     let stage = Arc::new(Stage {
         endpoints: rig.endpoints.clone(),
@@ -118,6 +118,10 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
         recorder: recorder.clone(),
         orders,
         lines,
+        expiring: absent
+            .iter()
+            .find_map(|person| person.talks.first())
+            .map_or_else(String::new, |talk| talk.id.clone()),
         pids: rig.pids.clone(),
         faults: Mutex::default(),
     });
@@ -145,7 +149,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
         .connections(sockets, scene.people.len() as u64)
         .await?;
     phase.send_replace(Phase::Over);
-    crowd.gone(LEAVING).await;
+    crowd.gone().await?;
     scene.connections(0, 0).await?;
     scene.leaks(&rig.logs).await?;
 
@@ -292,28 +296,20 @@ fn callers(
     lines
 }
 
-/// Waits until everybody is back, has finished, and knows everything; what is not so in time the
+/// Waits until everybody is back, has finished, and knows everything; what will never be so the
 /// checker will see.
 async fn settle(scene: &Scene, crowd: &mut Crowd) -> anyhow::Result<()> {
-    let deadline = Instant::now() + SETTLING;
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let is_done =
-        |status: &Status| status.is_connected && status.unfinished == 0 && status.left == 0;
-    crowd.readers_done(left()).await;
-    crowd.all(left(), is_done).await;
-    if !scene.calls_over(LEAVING).await? {
+    until_none("everybody to finish", async || Ok(crowd.unfinished())).await?;
+    if !scene.calls_over_within(RINGING_OUT).await? {
         for orders in &crowd.orders {
             let _ = orders.try_send(Order::HangUp);
         }
-        scene.calls_over(left()).await?;
+        until_none("calls to end", async || scene.calls().await).await?;
     }
     let heads = scene.heads().await?;
-    let knows_all = |status: &Status| {
-        status
-            .known
-            .iter()
-            .all(|(id, place)| heads.iter().all(|(head, last)| head != id || last <= place))
-    };
-    crowd.all(left(), knows_all).await;
+    until_none("everybody to know all messages", async || {
+        Ok(crowd.unknown(&heads))
+    })
+    .await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use super::{Durability, PATIENCE, Server, data_dir};
 use crate::{
     find::Program,
+    links,
     ports::Ports,
     process::{self, Running},
     run_dir::RunDir,
@@ -50,8 +51,27 @@ pub(crate) fn start(
     check_version(program, &data)?;
 
     let port = ports.take()?;
-    let mut command = tied::command(&program.path, user);
-    program.prepare(&mut command).arg("-D").arg(&data);
+    let mut command = server(program, &home, &data, port, user);
+    if durability == Durability::None {
+        command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        command.args(["-c", "synchronous_commit=off"]);
+    }
+    // SIGINT is Postgres' fast shutdown: roll back and end; SIGTERM would wait for clients.
+    let mut running = Running::start("postgres", command, &run.log("postgres"), Signal::INT)?;
+    let state = data.join("postmaster.pid");
+    let pid = running.pid().to_string();
+    running.wait_until(PATIENCE, || is_ready(&state, &pid))?;
+    Ok(Server {
+        url: format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}"),
+        monitor_url: None,
+        running,
+    })
+}
+
+/// How to serve `data` on a port of loopback.
+fn server(program: &Program, home: &Path, data: &Path, port: u16, user: Option<User>) -> Command {
+    let mut command = quiet(program, user);
+    command.arg("-D").arg(data);
     let socket_dir = if home.as_os_str().len() > LONGEST_SOCKET_DIR {
         String::new()
     } else {
@@ -68,20 +88,57 @@ pub(crate) fn start(
     ] {
         command.args(["-c", &setting]);
     }
-    if durability == Durability::None {
-        command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
-        command.args(["-c", "synchronous_commit=off"]);
+    command
+}
+
+/// A copy of a running Postgres that will follow it, and may take its place.
+#[derive(Debug)]
+pub(crate) struct Standby {
+    /// Makes the copy, and ends.
+    pub(crate) copying: Running,
+    /// How it is started when the copy is there.
+    command: Command,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Standby {
+    /// Begins to copy a running server into the folder of `port`.
+    ///
+    /// # Errors
+    ///
+    /// When the program that copies can't be started.
+    pub(crate) fn copy(program: &Program, run: &RunDir, of: &Server, port: u16) -> Result<Self> {
+        let user = User::in_place_of_root()?;
+        let home = data_dir(run, "postgres")?;
+        let data = home.join(format!("data-{port}"));
+        let _ = fs::remove_dir_all(&data); // Of one before, or not there.
+        let mut command = quiet(&program.neighbour("pg_basebackup"), user);
+        command.arg("--pgdata").arg(&data);
+        command.args(["--dbname", &of.url, "--write-recovery-conf"]);
+        // A power cut would do the copy no harm that matters.
+        command.args(["--checkpoint", "fast", "--no-sync"]);
+        let log = run.log("postgres-copy");
+        Ok(Self {
+            copying: Running::start("copy", command, &log, Signal::INT)?,
+            command: server(program, &home, &data, port, user),
+            port,
+            log: run.log(&format!("postgres-{port}")),
+        })
     }
-    // SIGINT is Postgres' fast shutdown: roll back and end; SIGTERM would wait for clients.
-    let mut running = Running::start("postgres", command, &run.log("postgres"), Signal::INT)?;
-    let state = data.join("postmaster.pid");
-    let pid = running.pid().to_string();
-    running.wait_until(PATIENCE, || is_ready(&state, &pid))?;
-    Ok(Server {
-        url: format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}"),
-        monitor_url: None,
-        running,
-    })
+
+    /// Starts the copy as the standby of that server, without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be started.
+    pub(crate) fn start(self, of: &Server) -> Result<Server> {
+        Ok(Server {
+            url: links::moved(&of.url, self.port),
+            monitor_url: None,
+            running: Running::start("postgres", self.command, &self.log, Signal::INT)?,
+        })
+    }
 }
 
 /// The logins of the services: their names, and the roles to which migrations grant what they may.

@@ -7,7 +7,9 @@
 
 mod clients;
 mod database;
+mod failover;
 mod links;
+mod retention;
 mod ringing;
 mod servers;
 mod services;
@@ -87,6 +89,7 @@ kinds! {
     "F7" Services "store and Postgres cut off" => links::store_postgres,
     "F18" Services "gateway killed and Redis flushed while calls ring" => ringing::kill_and_flush,
     "F19" Services "every replica restarted in turn" => services::roll,
+    "F21" Services "old messages expire with their partition" => retention::expire,
     "F6" Servers "NATS killed and started" => servers::kill_nats,
     "F6" Servers "NATS stopped and continued" => servers::stop_nats,
     "F10" Servers "Redis flushed" => servers::flush_redis,
@@ -95,6 +98,7 @@ kinds! {
     "F11" Servers "Postgres restarted at once" => database::restart,
     "F11" Servers "Postgres stopped and continued" => database::stop,
     "F11" Servers "connections to Postgres ended" => database::disconnect,
+    "F12" Servers "Postgres killed and its standby promoted" => failover::fail_over,
     "F13" Servers "clients read nothing for a while" => clients::stall,
     "F14" Servers "clients come and go" => clients::flap,
     "F17" Servers "Postgres read-only" => database::read_only,

@@ -10,7 +10,7 @@ use super::Site;
 use crate::{history::Event, rng::Rng};
 
 /// What a shell calls an end without complaint.
-const GRACEFUL: &str = "exit status: 0";
+pub(super) const GRACEFUL: &str = "exit status: 0";
 
 pub(super) async fn kill_gateway(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
     let name = one(&mut rng, &site.gateways())?;

@@ -43,6 +43,8 @@ pub struct Inner {
     pub orders: Vec<Sender<Order>>,
     /// Pairs that are there to ring each other.
     pub lines: Lines,
+    /// A conversation that nobody takes part in, for messages that expire.
+    pub expiring: String,
     /// Process ids by name.
     pub pids: Pids,
     /// How often each kind was done.
@@ -188,8 +190,13 @@ impl Site {
     /// Starts a process that has ended.
     pub(super) async fn launch(&self, name: &str) -> anyhow::Result<()> {
         let pid = self.control.start(name).await?;
-        self.pids.0.lock().by_name.insert(name.to_owned(), pid);
+        self.rename(name, pid);
         Ok(())
+    }
+
+    /// Gives a name to another process.
+    pub(super) fn rename(&self, name: &str, pid: u32) {
+        self.pids.0.lock().by_name.insert(name.to_owned(), pid);
     }
 
     /// Kills a process, and starts it again after `pause`.
@@ -252,6 +259,14 @@ impl Site {
         };
         TcpStream::connect(address).await.is_ok()
     }
+}
+
+/// Returns the URL of Postgres as it is at another port of loopback.
+#[must_use]
+pub fn at_port(url: &str, port: u16) -> Option<String> {
+    let (login, place) = url.rsplit_once('@')?;
+    let (_, database) = place.split_once('/')?;
+    Some(format!("{login}@127.0.0.1:{port}/{database}"))
 }
 
 fn send(pid: u32, signal: Signal) -> anyhow::Result<()> {

@@ -11,21 +11,20 @@ mod place;
 mod rest;
 mod sending;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use load_kit::Endpoints;
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
 };
 
 pub use calling::Answering;
 pub use device::{APART, Device, Habits, Order, SDP};
 pub use rest::{read_page, read_unread, reader, request};
 
-use crate::recorder::Recorder;
+use crate::{patience::until_none, recorder::Recorder};
 
 /// What everybody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,34 +103,47 @@ impl Crowd {
         self.readers.spawn(task);
     }
 
-    /// Waits until all REST clients have finished, but not for ever.
-    pub async fn readers_done(&mut self, patience: Duration) {
-        let all = async { while self.readers.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(patience, all).await;
+    /// Returns how many REST clients have not finished, and how much that devices began or left.
+    pub fn unfinished(&mut self) -> u64 {
+        while self.readers.try_join_next().is_some() {}
+        let of_device = |status: &Status| {
+            u64::from(!status.is_connected) + status.unfinished as u64 + status.left as u64
+        };
+        self.readers.len() as u64 + self.sum(of_device)
     }
 
-    /// Waits until everybody has gone home, but not for ever.
-    pub async fn gone(&mut self, patience: Duration) {
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, all).await.is_err() {
+    /// Returns how many messages up to the `heads` of all conversations devices do not know.
+    #[must_use]
+    pub fn unknown(&self, heads: &[(String, u64)]) -> u64 {
+        self.sum(|status| {
+            let missing = |(id, place): &(String, u64)| {
+                let head = heads.iter().find(|(head, _)| head == id);
+                head.map_or(0, |(_, last)| last.saturating_sub(*place))
+            };
+            status.known.iter().map(missing).sum()
+        })
+    }
+
+    fn sum(&self, of_device: impl Fn(&Status) -> u64) -> u64 {
+        let devices = self.devices.iter();
+        devices.map(|(_, status)| of_device(&status.lock())).sum()
+    }
+
+    /// Waits until everybody has gone home; ends who does not.
+    ///
+    /// # Errors
+    ///
+    /// Returns that too many are still leaving.
+    pub async fn gone(&mut self) -> anyhow::Result<()> {
+        let tasks = &mut self.tasks;
+        let left = async || {
+            while tasks.try_join_next().is_some() {}
+            Ok(tasks.len() as u64)
+        };
+        if !until_none("everybody to go home", left).await? {
             self.tasks.shutdown().await;
             self.readers.shutdown().await;
         }
-    }
-
-    /// Waits until `is_done` holds for every device's status; says whether that came true in time.
-    pub async fn all(&self, patience: Duration, is_done: impl Fn(&Status) -> bool) -> bool {
-        let deadline = Instant::now() + patience;
-        while !self
-            .devices
-            .iter()
-            .all(|(_, status)| is_done(&status.lock()))
-        {
-            if deadline < Instant::now() {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        true
+        Ok(())
     }
 }
