@@ -54,7 +54,7 @@ impl Server {
         let mut line = String::new();
         let output = process.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        let port = line.trim().parse().expect("moto serves");
+        let port = line.trim().parse().unwrap();
         Self { port, process }
     }
 
