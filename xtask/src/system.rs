@@ -173,6 +173,11 @@ impl System {
             ),
         ];
         members.extend(endpoints::of_servers(&self.servers));
+        let login = |user| nats::url_of(&self.run, &self.servers.nats, user);
+        let logins = ["gateway", "store", "internal"]
+            .map(|user| login(user).map(|url| (user, json::string(&url))));
+        let logins = logins.into_iter().collect::<Result<Vec<_>>>()?;
+        members.push(("nats_logins", json::object(logins)));
         members.extend([
             ("haproxy", json::object([("pid", pid)])),
             ("service_token", json::string(&self.service_token)),

@@ -76,6 +76,11 @@ pub struct VerifyConfig {
     /// them and certificates have them. Without, a chain that was written anew as a whole is not found.
     #[arg(long, value_delimiter = ',')]
     pub known: Vec<Head>,
+
+    /// The heads that `drop_accesses` returned for the rows that were dropped last, separated by commas:
+    /// the chains begin behind them.
+    #[arg(long, value_delimiter = ',')]
+    pub dropped: Vec<Head>,
 }
 
 /// The settings of `chat-store serve`.

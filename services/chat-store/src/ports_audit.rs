@@ -22,6 +22,13 @@ pub enum Action {
     Enter,
     Open,
     Send,
+    Call,
+    PutUser,
+    PutBooking,
+    PutBusiness,
+    Associate,
+    Dissociate,
+    Revoke,
     Account,
     Export,
     Hold,
@@ -44,6 +51,13 @@ impl Action {
             Self::Enter => "enter",
             Self::Open => "open",
             Self::Send => "send",
+            Self::Call => "call",
+            Self::PutUser => "put_user",
+            Self::PutBooking => "put_booking",
+            Self::PutBusiness => "put_business",
+            Self::Associate => "associate",
+            Self::Dissociate => "dissociate",
+            Self::Revoke => "revoke",
             Self::Account => "account",
             Self::Export => "export",
             Self::Hold => "hold",
@@ -58,7 +72,7 @@ impl Action {
 pub struct Access {
     /// The app it happened in.
     pub app: AppId,
-    /// The user, or the person that an internal service acted for.
+    /// The user, the person that an internal service acted for, or the way by which that service came.
     pub actor: String,
     /// What was done or asked for.
     pub action: Action,

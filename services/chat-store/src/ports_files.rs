@@ -46,7 +46,8 @@ pub trait FileRows: Send + Sync {
     /// Returns some files that were announced before `moment` and never sent.
     fn list_abandoned(&self, moment: Timestamp, limit: u32) -> Answer<'_, Vec<AttachmentId>>;
 
-    /// Returns some files of the app that were sent before `moment` for the last time.
+    /// Returns some files of the app that were sent before `moment` for the last time, and that no
+    /// legal hold keeps.
     fn list_expired<'a>(
         &'a self,
         app: &'a AppId,

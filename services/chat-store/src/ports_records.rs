@@ -2,7 +2,7 @@
 //!
 //! Not here: who may ask for it, and that it is logged.
 
-use chat_domain::{AppId, ConversationId, Message, Seq, Timestamp, UserId};
+use chat_domain::{AppId, AttachmentId, ConversationId, Message, Seq, Timestamp, UserId};
 
 use crate::{ports::Answer, ports_audit::Link};
 
@@ -34,6 +34,10 @@ pub struct Erasure {
     pub messages: u64,
     /// In how many conversations.
     pub conversations: u64,
+    /// How many files that it had attached were removed.
+    pub files: u64,
+    /// When its tokens were revoked.
+    pub revoked_at: Option<Timestamp>,
     /// When it began.
     pub started_at: Timestamp,
     /// When nothing was left, and where the log of accesses says so.
@@ -71,6 +75,21 @@ pub trait Records: Send + Sync {
     /// Finds the erasure of a user, or begins one; `None` if something of it is held.
     fn begin_erasure<'a>(&'a self, app: &'a AppId, user: &'a UserId)
     -> Answer<'a, Option<Erasure>>;
+
+    /// Notes that the user's tokens are revoked; the first time counts.
+    fn note_revoked<'a>(&'a self, pseudonym: &'a str) -> Answer<'a, ()>;
+
+    /// Returns at most `limit` files that a user attached, whether or not a message names them; `None`
+    /// if one of these is held.
+    fn list_files_of<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        limit: u32,
+    ) -> Answer<'a, Option<Vec<AttachmentId>>>;
+
+    /// Forgets files of an erased user whose bytes are gone.
+    fn erase_files<'a>(&'a self, pseudonym: &'a str, ids: &'a [AttachmentId]) -> Answer<'a, ()>;
 
     /// Erases about `limit` messages in one conversation, and in the last step the user itself.
     fn erase_step<'a>(

@@ -151,7 +151,7 @@ pub struct LimitArgs {
     #[arg(long, env = "GATEWAY_HANDSHAKES_PER_MINUTE", default_value = "60")]
     pub handshakes_per_minute: u32,
 
-    /// Sockets of one user at one gateway; with one more, the oldest is disconnected.
+    /// Sockets of one user at all gateways; with one more, the oldest is disconnected.
     #[arg(long, env = "GATEWAY_SOCKETS_PER_USER", default_value = "8")]
     pub sockets_per_user: usize,
 }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod events;
+pub mod headcount;
 pub mod limits;
 pub mod metrics;
 pub mod nats;

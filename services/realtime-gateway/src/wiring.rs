@@ -20,6 +20,7 @@ use crate::{
     delivery::{Delivery, DeliveryInbox, Receipts},
     demo,
     events::{Chat, Parts, TypingSignals},
+    headcount::Headcount,
     metrics::{self, Metric},
     nats::{self, InterestConnection, InterestError, NatsPublisher, NatsRequests},
     peers::Peers,
@@ -182,6 +183,11 @@ fn chat(
         lifecycle.tracker(),
     ));
     let handshakes = config.limits.handshakes();
+    let headcount = Arc::new(Headcount::new(
+        Arc::clone(&registry),
+        Arc::clone(&ports.publisher),
+        replica,
+    ));
     let quotas = Arc::new(Quotas::new(handshakes, ports.publisher, replica));
     let verifier = Verifier::new(apps);
     let revocations = Arc::new(RevocationFeed::new(
@@ -199,6 +205,7 @@ fn chat(
         calls: Arc::clone(&calls),
         rates: config.limits.rates(),
         quotas: Arc::clone(&quotas),
+        headcount: Arc::clone(&headcount),
         replica,
         tasks: lifecycle.tracker(),
         recovery,
@@ -211,6 +218,7 @@ fn chat(
         presence: Arc::new(PresenceFeed::new(Arc::clone(&registry))),
         revocations: Arc::clone(&revocations),
         quotas: Arc::clone(&quotas),
+        headcount,
     };
     background.run("interest", async move {
         let report = |state: Result<(), &InterestError>| match state {

@@ -6,16 +6,9 @@ import { test } from 'node:test';
 import { connect, gateway } from '../lib/client.mjs';
 import { newConversation, newUser } from '../lib/directory.mjs';
 import { as } from '../lib/rest.mjs';
+import { dice } from './draws.mjs';
 
 const DRAWS = 300;
-
-/** Numbers that are the same each time. */
-function* dice() {
-  for (let state = 17n; ; ) {
-    state = (state * 6364136223846793005n + 1n) % (1n << 64n);
-    yield Number(state >> 33n);
-  }
-}
 
 const rest = (answer) => ({ allowed: answer.status < 300, refusal: answer.status });
 const socket = ({ event, data }) => ({ allowed: event !== 'error', refusal: data?.code });

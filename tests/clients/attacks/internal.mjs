@@ -1,20 +1,76 @@
 // Entries 90 to 96: the broker, and who comes from inside.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 
 import { connect as connectNats } from '@nats-io/transport-node';
 
 import { connect } from '../lib/client.mjs';
-import { app, nats } from '../lib/environment.mjs';
+import { app, nats, natsLogins } from '../lib/environment.mjs';
 import { posted } from '../lib/rest.mjs';
 import { metric } from './packets.mjs';
 import { CANARY, subjectOf } from './tools.mjs';
 
 const BAD = /^chat_gateway_bad_envelopes_total (\d+)/gm;
 
+/** Logs in to the broker as a service, and asserts that it refuses each of these. */
+async function assertRefused(name, { says = [], hears = [] }) {
+  const { host, username, password } = new URL(natsLogins[name]);
+  const broker = await connectNats({ servers: host, user: username, pass: password });
+  const refused = [];
+  const listening = (async () => {
+    for await (const { type, error } of broker.status()) if (type === 'error') refused.push(`${error}`);
+  })();
+  /** What the broker says of it comes before its answer to the flush. */
+  const refusal = async (what) => {
+    await broker.flush();
+    await setImmediate();
+    assert.match(refused.pop() ?? 'nothing', what);
+  };
+  for (const subject of says) {
+    broker.publish(subject, CANARY);
+    await refusal(/permissions violation for publish/i);
+  }
+  for (const subject of hears) {
+    broker.subscribe(subject, { callback: () => {} });
+    await refusal(/permissions violation for subscription/i);
+  }
+  await broker.close();
+  await listening;
+}
+
 export const rows = [
-  { n: 90, what: 'requests and inboxes of others', lacks: 'users of NATS with permissions' },
-  { n: 91, what: "users' subjects by another service", lacks: 'users of NATS with permissions' },
+  {
+    n: 90,
+    what: 'answers and inboxes of others',
+    async attack() {
+      const says = ['_INBOX.gateway.forged', '_INBOX.store.forged', 'chat.v1.ctl.revoked'];
+      says.push(`chat.v1.out.${app.name}.message.created`, `chat.v1.in.${app.name}.user`);
+      const hears = ['_INBOX.store.>', '_INBOX.>', 'chat.v1.rpc.>', 'chat.v1.out.>', '>'];
+      await assertRefused('gateway', { says, hears });
+      await assertRefused('store', {
+        says: ['chat.v1.rpc.00.messages.append', `chat.v1.in.${app.name}.user`],
+        hears: ['chat.v1.usr.>', '_INBOX.gateway.>', '>'],
+      });
+    },
+    shown: ['services/chat-store/tests/it/nats_permissions.rs', 'whoever_says_what_it_may_not_is_refused'],
+  },
+  {
+    n: 91,
+    what: "users' subjects by another service",
+    async attack(c, t) {
+      await connect(t, c.patient);
+      const subject = subjectOf(app.name, c.patient.id);
+      const before = await metric(BAD);
+      const controls = ['revoked', 'used'].map((name) => `chat.v1.ctl.${name}`);
+      await assertRefused('internal', {
+        says: [subject, 'chat.v1.rpc.00.messages.append', ...controls, '_INBOX.gateway.forged'],
+        hears: [subject, 'chat.v1.usr.>', 'chat.v1.rpc.>', `chat.v1.in.${app.name}.user`, '>'],
+      });
+      assert.equal(await metric(BAD), before, 'nothing came');
+    },
+    shown: ['services/chat-store/tests/it/nats_permissions.rs', 'whoever_listens_to_what_is_not_for_it_is_refused'],
+  },
   {
     n: 92,
     what: 'envelopes that mean nothing',

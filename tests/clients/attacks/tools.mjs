@@ -1,4 +1,5 @@
 // What attackers have that clients do not: bytes as they like, and no manners.
+import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 
@@ -14,6 +15,22 @@ export const secrets = new Set();
 export function secret(token) {
   secrets.add(token.split('.').at(-1) || token);
   return token;
+}
+
+/** How much memory a process may win: what allocators keep, and a debug build's. */
+export const GROWTH_KB = 64 * 1_024;
+
+/** Fails for a process that has won more than that, in KB. */
+export function assertFlat(who, before, now) {
+  assert.ok(now - before < GROWTH_KB, `${who} has grown by ${now - before} KB`);
+}
+
+/** Fails for a log that has one of the canaries in it, and shows what is around that. */
+export function assertClean(who, text, canaries) {
+  for (const canary of canaries) {
+    const at = text.indexOf(canary);
+    assert.equal(at, -1, `${who}: ${text.slice(Math.max(0, at - 200), at + 20)}`);
+  }
 }
 
 /** A TCP connection whose other end may do as it likes. */

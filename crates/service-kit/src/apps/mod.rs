@@ -113,7 +113,7 @@ pub struct Limits {
     pub user_calls: Option<Rate>,
     /// REST requests of one user to one store.
     pub user_requests: Option<Rate>,
-    /// Sockets of one user at one gateway.
+    /// Sockets of one user at all gateways.
     pub sockets_per_user: Option<usize>,
 }
 

@@ -21,16 +21,6 @@ pub struct Marks {
     issued_at: Timestamp,
 }
 
-impl Marks {
-    /// The marks of no token: nothing revokes them.
-    pub const NONE: Self = Self {
-        user: 0,
-        session: 0,
-        token: 0,
-        issued_at: Timestamp(i64::MAX),
-    };
-}
-
 /// The revocations of all apps.
 #[derive(Debug, Default)]
 pub struct Revocations {
@@ -103,6 +93,13 @@ impl Revocations {
     pub fn forget(&self, now: Timestamp) {
         let mut known = self.known.write();
         known.by_mark.retain(|_, entry| now < entry.expires_at);
+    }
+
+    /// Returns the marks of a user who has no token. For such a one a revocation of the user holds for as
+    /// long as it is kept: nothing was issued later.
+    #[must_use]
+    pub fn marks_of(&self, app: &AppId, user: &UserId) -> Marks {
+        self.marks(app, user, (None, None), None)
     }
 
     /// Returns the marks of a token.
@@ -213,11 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_revokes_what_has_no_marks() {
+    fn who_has_no_token_is_revoked_while_the_user_is() {
         let all = Revocations::default();
-        assert!(!all.take(&page(1, &[(1, user(i64::MAX), None)])));
+        let named = |user: &str| all.marks_of(&app("a"), &UserId::new(user).unwrap());
+        assert!(!all.take(&page(1, &[(1, Revoked::Session(name("ann")), None)])));
+        assert!(!all.cover(named("ann")));
 
-        assert!(!all.cover(Marks::NONE));
+        assert!(!all.take(&page(1, &[(2, user(9), Some(20))])));
+
+        assert!(all.cover(named("ann")) && !all.cover(named("bob")));
+        all.forget(Timestamp(20));
+        assert!(!all.cover(named("ann")));
     }
 
     #[test]

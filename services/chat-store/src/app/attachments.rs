@@ -77,11 +77,17 @@ impl Attachments {
         }
     }
 
-    /// The bytes go first: what is forgotten before would stay for ever.
-    async fn remove(&self, ids: &[AttachmentId]) -> Result<usize, ChatError> {
+    /// Removes what was uploaded, but not the rows.
+    pub(super) async fn remove_bytes(&self, ids: &[AttachmentId]) -> Result<(), ChatError> {
         for id in ids {
             self.files.remove(*id).await?;
         }
+        Ok(())
+    }
+
+    /// The bytes go first: what is forgotten before would stay for ever.
+    async fn remove(&self, ids: &[AttachmentId]) -> Result<usize, ChatError> {
+        self.remove_bytes(ids).await?;
         self.rows.remove_files(ids).await?;
         Ok(ids.len())
     }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use chat_domain::{ChatError, ConversationId, ErrorKind, Message, call::DeviceId};
+use chat_domain::{AppId, ChatError, ConversationId, ErrorKind, Message, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{App, Member};
@@ -100,15 +100,35 @@ fn answer(recorded: Answer, waiting: Vec<(usize, oneshot::Sender<Answer>)>) {
 }
 
 impl App {
-    /// Logs that a device of a user connected. A device may be logged more than once.
+    /// Logs that the member's device connected. A device may be logged more than once.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Unavailable`] when that may not be durable.
-    pub async fn signed_in(&self, member: Member<'_>, device: DeviceId) -> Result<(), ChatError> {
+    pub async fn signed_in(&self, member: Member<'_>) -> Result<(), ChatError> {
+        let access = by(member, Action::SignIn);
+        self.auditor.record(vec![access]).await.map(drop)
+    }
+
+    /// Logs what another service told, if one did: after it was done, and before that is confirmed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::Unavailable`] when that may not be durable: it is told again.
+    pub(super) async fn told(
+        &self,
+        app: &AppId,
+        action: Action,
+        subject: Option<&UserId>,
+        detail: Option<String>,
+    ) -> Result<(), ChatError> {
+        let Some(service) = &self.service else {
+            return Ok(());
+        };
         let access = Access {
-            device: Some(device.to_string()),
-            ..by(member, Action::SignIn)
+            subject: subject.cloned(),
+            detail,
+            ..Access::new(app, &**service, action)
         };
         self.auditor.record(vec![access]).await.map(drop)
     }
@@ -128,8 +148,13 @@ impl App {
         recorded.await.map(drop)
     }
 
-    /// Returns `outcome`; if it is a refusal, once that is logged, or counted as lost.
-    pub(super) async fn noting<T>(
+    /// Returns `outcome`; if it is a refusal, once that is logged, or counted as lost. For those who ask
+    /// something that is not the app's own.
+    ///
+    /// # Errors
+    ///
+    /// Returns those of `outcome`.
+    pub async fn noting<T>(
         &self,
         member: Member<'_>,
         action: Action,
@@ -154,5 +179,8 @@ impl App {
 }
 
 fn by(member: Member<'_>, action: Action) -> Access {
-    Access::new(member.app, member.user.as_str(), action)
+    Access {
+        device: member.device.map(|device| device.to_string()),
+        ..Access::new(member.app, member.user.as_str(), action)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat_domain::{AppId, User, UserId};
+use chat_domain::{AppId, User, UserId, call::DeviceId};
 
 /// An authenticated user and its app.
 #[derive(Debug, Clone)]
@@ -10,6 +10,8 @@ use chat_domain::{AppId, User, UserId};
 pub struct Caller {
     pub app: Arc<service_kit::apps::App>,
     pub user: User,
+    /// On which, if that is known: requests of REST come from none.
+    pub device: Option<DeviceId>,
 }
 
 /// Somebody who may take part in conversations; all that reading needs to know of a caller.
@@ -18,6 +20,8 @@ pub struct Caller {
 pub struct Member<'a> {
     pub app: &'a AppId,
     pub user: &'a UserId,
+    /// As of [`Caller::device`].
+    pub device: Option<DeviceId>,
 }
 
 impl<'a> From<&'a Caller> for Member<'a> {
@@ -25,6 +29,7 @@ impl<'a> From<&'a Caller> for Member<'a> {
         Self {
             app: &caller.app.id,
             user: &caller.user.id,
+            device: caller.device,
         }
     }
 }

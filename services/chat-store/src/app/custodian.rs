@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_domain::{AppId, ChatError, Conversation, ConversationId, Message, Seq, UserId};
+use chat_domain::{AppId, ChatError, Conversation, ConversationId, Message, Revoked, Seq, UserId};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -17,6 +17,10 @@ use crate::{
 
 /// About how many messages one transaction erases.
 const BATCH: u32 = 500;
+/// About how many files go at a time.
+const FILES: u32 = 64;
+/// How long it takes until every replica knows that a token is revoked.
+const KNOWN_EVERYWHERE: Duration = Duration::from_secs(1);
 /// For how long one request erases; whoever asked asks again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most holds told.
@@ -135,12 +139,14 @@ impl Custodian {
         self.records.list_holds(app, MAX_HOLDS).await
     }
 
-    /// Erases what a user wrote and who it was, for ten seconds at most: unless the certificate says that
-    /// it is finished, ask again. Once it is, the same certificate is returned.
+    /// Ends a user's tokens and erases what it wrote and attached and who it was, for ten seconds at most:
+    /// unless the certificate says that it is finished, ask again. Once it is, the same certificate is
+    /// returned.
     ///
     /// # Errors
     ///
-    /// Returns [`ChatError::Conflict`] when a hold keeps something of it.
+    /// Returns [`ChatError::Conflict`] when a hold keeps something of it, and
+    /// [`ChatError::Unavailable`] also for one who attached files where none can be removed.
     pub async fn erase(
         &self,
         app: &AppId,
@@ -161,32 +167,19 @@ impl Custodian {
         };
         if erasure.finished.is_none() {
             let pseudonym = erasure.pseudonym.clone();
+            if erasure.revoked_at.is_none() {
+                self.end_tokens(app, user, &pseudonym).await?;
+            }
             let mut step = Step::More;
             while step == Step::More && Instant::now() < until {
-                let stepping = self.records.erase_step(app, user, &pseudonym, BATCH);
-                step = stepping.await?;
+                step = self.erase_some(app, user, &pseudonym).await?;
             }
             erasure = self.erasure(&pseudonym).await?;
             match step {
                 Step::Held => return Err(HELD),
                 Step::More => {}
                 Step::Done => {
-                    let counts = (erasure.messages, erasure.conversations);
-                    let detail = format!(
-                        "{} messages={} conversations={}",
-                        digest_of(user),
-                        counts.0,
-                        counts.1
-                    );
-                    let access = Access {
-                        detail: Some(detail),
-                        ..Access::new(app, by, Action::Erase)
-                    };
-                    let said = self.app.auditor.record(vec![access]).await?;
-                    let link = said.first().copied();
-                    let link =
-                        link.ok_or(ChatError::Internal("an access without a place".into()))?;
-                    self.records.finish_erasure(&pseudonym, link).await?;
+                    self.certify(app, by, user, &erasure).await?;
                     erasure = self.erasure(&pseudonym).await?;
                 }
             }
@@ -196,6 +189,75 @@ impl Custodian {
             user_digest: Sha256::digest(user.as_str()).into(),
             erasure,
         })
+    }
+
+    /// Nobody acts as the user any more when this returns: else it might be known again before the
+    /// certificate says that it is not.
+    async fn end_tokens(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        pseudonym: &str,
+    ) -> Result<(), ChatError> {
+        let revoked = Revoked::User {
+            user: user.clone(),
+            issued_until: service_kit::now(),
+        };
+        self.app.revoke(app, revoked, None).await?;
+        tokio::time::sleep(KNOWN_EVERYWHERE).await;
+        self.records.note_revoked(pseudonym).await
+    }
+
+    /// Removes some files; when none are left, erases some messages.
+    async fn erase_some(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        pseudonym: &str,
+    ) -> Result<Step, ChatError> {
+        let files = self.records.list_files_of(app, user, FILES).await?;
+        let Some(files) = files else {
+            return Ok(Step::Held);
+        };
+        if files.is_empty() {
+            let stepping = self.records.erase_step(app, user, pseudonym, BATCH);
+            return stepping.await;
+        }
+        let Some(attachments) = &self.app.attachments else {
+            return Err(ChatError::Unavailable {
+                dependency: "files",
+                source: "files of the user are kept where this store cannot reach".into(),
+            });
+        };
+        attachments.remove_bytes(&files).await?;
+        self.records.erase_files(pseudonym, &files).await?;
+        Ok(Step::More)
+    }
+
+    async fn certify(
+        &self,
+        app: &AppId,
+        by: &str,
+        user: &UserId,
+        erasure: &Erasure,
+    ) -> Result<(), ChatError> {
+        let Erasure {
+            messages,
+            conversations,
+            files,
+            ..
+        } = erasure;
+        let user = digest_of(user);
+        let access = Access {
+            detail: Some(format!(
+                "{user} messages={messages} conversations={conversations} files={files}"
+            )),
+            ..Access::new(app, by, Action::Erase)
+        };
+        let said = self.app.auditor.record(vec![access]).await?;
+        let link = said.first().copied();
+        let link = link.ok_or(ChatError::Internal("an access without a place".into()))?;
+        self.records.finish_erasure(&erasure.pseudonym, link).await
     }
 
     /// Returns where the chain of the app's log ends.

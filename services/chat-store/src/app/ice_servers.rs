@@ -129,6 +129,7 @@ mod tests {
                 email: None,
                 avatar_url: None,
             },
+            device: None,
         }
     }
 

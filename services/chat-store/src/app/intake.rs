@@ -14,6 +14,9 @@ use service_kit::apps::Apps;
 use super::{App, Target};
 use crate::ports_in::{Notification, UserNotifier};
 
+/// Who tells, in the log: the broker does not say which service wrote.
+const BY: &str = "CHAT_IN";
+
 /// What another service wrote. `version` is that of the entry.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "plain fields")]
@@ -70,7 +73,8 @@ pub struct Intake {
 impl Intake {
     /// Puts it on its use cases and its port.
     #[must_use]
-    pub fn new(app: App, notifier: Arc<dyn UserNotifier>) -> Self {
+    pub fn new(app: &App, notifier: Arc<dyn UserNotifier>) -> Self {
+        let app = app.told_by(BY);
         Self { app, notifier }
     }
 

@@ -37,7 +37,7 @@ impl App {
         business: Option<&UserId>,
         limit: u32,
     ) -> Result<Vec<Overview>, ChatError> {
-        let Member { app, user } = caller.into();
+        let Member { app, user, .. } = caller.into();
         let wanted = Wanted {
             business,
             limit,
@@ -88,7 +88,7 @@ impl App {
     ///
     /// Returns [`ChatError::Unavailable`] while the database is.
     pub async fn unread_of_all(&self, caller: &Caller) -> Result<u64, ChatError> {
-        let Member { app, user } = caller.into();
+        let Member { app, user, .. } = caller.into();
         let since = self.horizon(app);
         self.store.count_unread(app, user, since).await
     }

@@ -71,6 +71,8 @@ pub struct App {
     apps: Arc<Apps>,
     clock: Clock,
     attachments: Option<Attachments>,
+    /// For whom it acts, if not for users.
+    service: Option<Arc<str>>,
 }
 
 /// What tells the time.
@@ -110,6 +112,7 @@ impl App {
             apps,
             clock: service_kit::now,
             attachments: None,
+            service: None,
         }
     }
 
@@ -117,6 +120,15 @@ impl App {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Has what is told of the directory logged as told by `service`, as far as it is known which that is.
+    #[must_use]
+    pub fn told_by(&self, service: &str) -> Self {
+        Self {
+            service: Some(service.into()),
+            ..self.clone()
+        }
     }
 
     /// Returns the apps of the deployment.

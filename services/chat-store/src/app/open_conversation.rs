@@ -125,7 +125,9 @@ impl App {
         }
         // Only to tell a stranger from a wrong id.
         self.existing(member.app, conversation).await?;
-        Err(ChatError::NotParticipant)
+        let refused = Err(ChatError::NotParticipant);
+        self.noting(member, Action::Enter, Some(conversation), refused)
+            .await
     }
 
     /// Returns the positions of conversations, for a gateway that looks for what it missed.
@@ -181,7 +183,7 @@ impl App {
         caller: &Caller,
         id: &SubjectId,
     ) -> Result<Option<Conversation>, ChatError> {
-        let Caller { app, user } = caller;
+        let Caller { app, user, .. } = caller;
         let sides = self.sides_of_booking(app, id).await?;
         let [first, second] = &sides;
         if sides.iter().any(|side| side.user == user.id) {

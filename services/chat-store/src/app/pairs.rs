@@ -55,7 +55,7 @@ impl App {
         member: Member<'_>,
         peer: &UserId,
     ) -> Result<Option<Conversation>, ChatError> {
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         let found = self.store.find_acquaintance(app, user, peer).await?;
         let [first, second] = pair(self.app(app)?.dialect, user, peer, &found)?;
         let sides = [&first.user, &second.user];
@@ -72,7 +72,7 @@ impl App {
         caller: &Caller,
         peer: &UserId,
     ) -> Result<Option<Conversation>, ChatError> {
-        let Caller { app, user } = caller;
+        let Caller { app, user, .. } = caller;
         let sides = match (app.dialect, user.role) {
             (Dialect::Care, Role::Doctor) => [&user.id, peer],
             (Dialect::Care, _) => [peer, &user.id],

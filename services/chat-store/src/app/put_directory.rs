@@ -1,12 +1,15 @@
 //! Takes in what other services publish: users, bookings, businesses, associations.
 //!
 //! Every write is idempotent. With a `version` the last one wins and an older one changes nothing;
-//! without one it always writes. The app must exist; [`ChatError::Malformed`] says that it does not.
+//! without one it always writes. What other services tell is logged, by ids alone. The app must exist; [`ChatError::Malformed`] says that it does not.
 
 use chat_domain::{AppId, Booking, Business, ChatError, ClientKey, Content, User, UserId};
 
 use super::{App, Stored, Target, append_message::split};
-use crate::ports::{Entry, Key, Origin};
+use crate::{
+    ports::{Entry, Key, Origin},
+    ports_audit::Action,
+};
 
 impl App {
     /// Enters a user into the directory.
@@ -23,7 +26,8 @@ impl App {
         if !user.role.belongs_to(self.app(app)?.dialect) {
             return Err(ChatError::UnknownRole);
         }
-        self.store.put_user(app, &user, version).await
+        self.store.put_user(app, &user, version).await?;
+        self.told(app, Action::PutUser, Some(&user.id), None).await
     }
 
     /// Enters a booking.
@@ -38,7 +42,14 @@ impl App {
         version: Option<i64>,
     ) -> Result<(), ChatError> {
         self.app(app)?;
-        self.store.put_booking(app, &booking, version).await
+        self.store.put_booking(app, &booking, version).await?;
+        let detail = format!(
+            "booking={} professional={}",
+            booking.id, booking.professional
+        );
+        let client = Some(&booking.client);
+        self.told(app, Action::PutBooking, client, Some(detail))
+            .await
     }
 
     /// Enters a business.
@@ -53,7 +64,10 @@ impl App {
         version: Option<i64>,
     ) -> Result<(), ChatError> {
         self.app(app)?;
-        self.store.put_business(app, &business, version).await
+        self.store.put_business(app, &business, version).await?;
+        let (owner, detail) = (&business.owner, format!("business={}", business.id));
+        self.told(app, Action::PutBusiness, Some(owner), Some(detail))
+            .await
     }
 
     /// Lets a doctor and a patient write to each other.
@@ -71,6 +85,9 @@ impl App {
         self.app(app)?;
         self.store
             .put_association(app, &doctor, &patient, version)
+            .await?;
+        let detail = format!("doctor={doctor}");
+        self.told(app, Action::Associate, Some(&patient), Some(detail))
             .await
     }
 
@@ -89,6 +106,9 @@ impl App {
         self.app(app)?;
         self.store
             .remove_association(app, &doctor, &patient, version)
+            .await?;
+        let detail = format!("doctor={doctor}");
+        self.told(app, Action::Dissociate, Some(&patient), Some(detail))
             .await
     }
 

@@ -44,7 +44,7 @@ impl App {
         if ids.len() > Self::MAX_RECEIPT {
             return Err(ChatError::TooLarge("messageIds"));
         }
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         let mut located = self.store.locate_messages(app, user, ids).await?;
         located.sort_unstable();
         let mut marked = Vec::new();

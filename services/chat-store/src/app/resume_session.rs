@@ -69,6 +69,7 @@ impl App {
         let member = Member {
             app,
             user: &user.id,
+            device: None,
         };
         self.noting(member, Action::Resume, None, resumed).await
     }

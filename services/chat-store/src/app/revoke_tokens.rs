@@ -6,6 +6,7 @@ use chat_domain::{AppId, ChatError, Revocation, RevocationPage, Revoked, Timesta
 use service_kit::auth::Revocations;
 
 use super::App;
+use crate::ports_audit::Action;
 
 /// How many revocations are read at once.
 const PAGE: u32 = 1_000;
@@ -30,7 +31,12 @@ impl App {
         };
         self.store.revoke(&revocation).await?;
         self.events.revoked().await;
-        Ok(())
+        let (user, name) = match &revocation.revoked {
+            Revoked::User { user, .. } => (Some(user), None),
+            Revoked::Session(name) => (None, Some(format!("session={}", name.as_str()))),
+            Revoked::Token(name) => (None, Some(format!("token={}", name.as_str()))),
+        };
+        self.told(app, Action::Revoke, user, name).await
     }
 
     /// Returns what was revoked after a number.

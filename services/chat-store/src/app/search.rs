@@ -68,7 +68,7 @@ impl App {
         if Self::MAX_SEARCH < text.len() || text.contains('\0') {
             return Err(ChatError::TooLarge("the text to look for"));
         }
-        let Member { app, user } = caller.into();
+        let Member { app, user, .. } = caller.into();
         let since = self.horizon(app);
         let searching = self.store.search_messages(app, user, text, DEPTH, since);
         timeout(PATIENCE, searching)

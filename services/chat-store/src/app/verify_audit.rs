@@ -73,7 +73,8 @@ impl fmt::Display for Chain {
 }
 
 /// Reads the chain of an app; `known` are links of it that were kept elsewhere: in the services' logs
-/// (`audit head`), in certificates, by who asked for the head.
+/// (`audit head`), in certificates, by who asked for the head. Where old rows were `dropped`, the chain
+/// begins behind the last of them.
 ///
 /// # Errors
 ///
@@ -82,15 +83,17 @@ pub async fn verify_audit(
     log: &dyn AuditLog,
     app: &AppId,
     known: &[Link],
+    dropped: Option<Link>,
 ) -> Result<Chain, ChatError> {
+    let beginning = Link {
+        place: 0,
+        hash: Sha256::digest(app.as_str()).into(),
+    };
     let mut reader = Reader {
         app,
         known,
         n_rows: 0,
-        end: Link {
-            place: 0,
-            hash: Sha256::digest(app.as_str()).into(),
-        },
+        end: dropped.unwrap_or(beginning),
         findings: Vec::new(),
     };
     let end = loop {

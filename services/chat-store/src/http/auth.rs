@@ -42,6 +42,7 @@ pub(super) fn authenticate(
         CredentialSource::Cookie | CredentialSource::Bearer => Ok(Caller {
             app: principal.app,
             user: principal.user,
+            device: None,
         }),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{FromRequest as _, Path, Request, State},
+    extract::{FromRequest as _, FromRequestParts, Path, Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{post, put},
@@ -16,7 +16,7 @@ use chat_domain::{
     AppId, Booking, Business, ClientKey, ConversationId, IssuedName, Revoked, Role, SubjectId,
     Timestamp, User, UserId,
 };
-use http::{StatusCode, header::CONTENT_TYPE};
+use http::{StatusCode, header::CONTENT_TYPE, request::Parts};
 use serde_json::{Value, json};
 use service_kit::{
     Secret,
@@ -29,7 +29,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     error::RestError,
     fields::{Fields, JsonBody},
-    finish, internal_records, observe,
+    finish,
+    internal_records::{self, MAX_TEXT},
+    observe,
 };
 use crate::app::{App, Custodian, Target};
 
@@ -46,11 +48,39 @@ pub fn router(custodian: Custodian, token: &Secret) -> Router {
         )
         .route("/messages", post(post_message))
         .route("/revocations", post(post_revocation))
-        .with_state(custodian.app().clone())
+        .with_state(custodian.app().told_by(BY))
         .merge(internal_records::routes(custodian));
     finish(Router::new().nest("/internal/v1/apps/{app}", routes))
         .layer(middleware::from_fn_with_state(token, authenticate))
         .layer(middleware::from_fn(observe::observe))
+}
+
+/// Who tells, in the log, unless `Chat-Actor` says more: all services have one token.
+const BY: &str = "internal HTTP";
+
+/// The use cases, for whoever `Chat-Actor` names.
+struct Told(App);
+
+impl FromRequestParts<App> for Told {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, chat: &App) -> Result<Self, RestError> {
+        Ok(Self(match actor(parts)? {
+            Some(name) => chat.told_by(name),
+            None => chat.clone(),
+        }))
+    }
+}
+
+/// Returns the person for whom a service asks, if it says so.
+pub(super) fn actor(parts: &Parts) -> Result<Option<&str>, RestError> {
+    let Some(name) = parts.headers.get("chat-actor") else {
+        return Ok(None);
+    };
+    let name = name.to_str().ok().map(str::trim);
+    name.filter(|name| !name.is_empty() && name.len() <= MAX_TEXT)
+        .map(Some)
+        .ok_or_else(|| RestError::invalid(vec!["Chat-Actor must say who asks".to_owned()]))
 }
 
 /// What is kept of the service token: how long a comparison of digests takes tells nothing about it.
@@ -69,7 +99,7 @@ async fn authenticate(State(token): State<TokenDigest>, request: Request, next: 
 
 /// `PUT …/users/{id}` `{role, name?, email?, avatarUrl?}`
 async fn put_user(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path((app, id)): Path<(String, String)>,
     JsonBody(mut body): JsonBody,
 ) -> Result<StatusCode, RestError> {
@@ -100,7 +130,7 @@ async fn put_user(
 
 /// `PUT …/bookings/{id}` `{consultantId|businessId, patientId|clientId, startsAt?, endsAt?, status?}`
 async fn put_booking(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path((app, id)): Path<(String, String)>,
     JsonBody(mut body): JsonBody,
 ) -> Result<StatusCode, RestError> {
@@ -131,7 +161,7 @@ async fn put_booking(
 
 /// `PUT …/businesses/{id}` `{ownerId, name}`
 async fn put_business(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path((app, id)): Path<(String, String)>,
     JsonBody(mut body): JsonBody,
 ) -> Result<StatusCode, RestError> {
@@ -152,7 +182,7 @@ async fn put_business(
 
 /// `PUT …/associations/{doctorId}/{patientId}`, with or without a body.
 async fn put_association(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path((app, doctor, patient)): Path<(String, String, String)>,
     request: Request,
 ) -> Result<StatusCode, RestError> {
@@ -164,7 +194,7 @@ async fn put_association(
 
 /// `DELETE …/associations/{doctorId}/{patientId}`, with or without a body.
 async fn remove_association(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path((app, doctor, patient)): Path<(String, String, String)>,
     request: Request,
 ) -> Result<StatusCode, RestError> {
@@ -212,7 +242,7 @@ impl Associated {
 
 /// `POST …/messages` `{conversationId|bookingId, content, idempotencyKey?}`
 async fn post_message(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path(app): Path<String>,
     JsonBody(mut body): JsonBody,
 ) -> Result<Json<Value>, RestError> {
@@ -245,7 +275,7 @@ async fn post_message(
 
 /// `POST …/revocations` `{userId|sessionId|tokenId, expiresAt?}`
 async fn post_revocation(
-    State(chat): State<App>,
+    Told(chat): Told,
     Path(app): Path<String>,
     JsonBody(mut body): JsonBody,
 ) -> Result<StatusCode, RestError> {

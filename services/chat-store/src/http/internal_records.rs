@@ -16,7 +16,7 @@ use service_kit::apps::App as AppConfig;
 use super::{
     error::RestError,
     fields::{JsonBody, Query},
-    internal::{A_TEXT, AN_ID, find_app, in_path, text, user_id},
+    internal::{A_TEXT, AN_ID, actor, find_app, in_path, text, user_id},
     page::{integer, read_limit_to},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Longest name of who asks, and reason of a hold, in bytes.
-const MAX_TEXT: usize = 500;
+pub(super) const MAX_TEXT: usize = 500;
 
 /// Returns the routes, to be nested below an app.
 pub(super) fn routes(custodian: Custodian) -> Router {
@@ -47,11 +47,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
     type Rejection = RestError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, RestError> {
-        let name = parts.headers.get("chat-actor");
-        let name = name.and_then(|name| name.to_str().ok()).map(str::trim);
-        name.filter(|name| !name.is_empty() && name.len() <= MAX_TEXT)
-            .map(|name| Self(name.to_owned()))
-            .ok_or_else(|| RestError::invalid(vec!["Chat-Actor must say who asks".to_owned()]))
+        let missing = || RestError::invalid(vec!["Chat-Actor must say who asks".to_owned()]);
+        let name = actor(parts)?.ok_or_else(missing)?;
+        Ok(Self(name.to_owned()))
     }
 }
 
@@ -238,6 +236,8 @@ fn certified(certificate: &Certificate) -> Value {
         "userDigest": digest,
         "messages": erasure.messages,
         "conversations": erasure.conversations,
+        "files": erasure.files,
+        "tokensRevokedAt": erasure.revoked_at.map(|at| at.to_string()),
         "startedAt": erasure.started_at.to_string(),
         "finishedAt": erasure.finished.map(|(at, _)| at.to_string()),
         "head": erasure.finished.map(|(_, link)| head(link).to_string()),

@@ -9,60 +9,87 @@ use chat_domain::{
 use chat_proto::{WireId, v1};
 
 use super::rpc::refuse;
-use crate::app::{App, Member, calls::Calls};
+use crate::{
+    app::{App, Member, calls::Calls},
+    ports_audit::Action,
+};
 
 pub(super) async fn initiate(
-    calls: &Calls,
+    app: &App,
     request: v1::InitiateCallRequest,
 ) -> Result<v1::InitiateCallReply, ChatError> {
+    let device = id(&request.device)?;
     let caller = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.caller_id)?,
+        device: Some(device),
     };
+    let conversation = id(&request.conversation_id)?;
+    let calls = app.calls();
     let ringing = calls
         .initiate(
             caller,
-            id(&request.device)?,
+            device,
             &UserId::new(&request.callee_id)?,
-            id(&request.conversation_id)?,
+            conversation,
             CallKind::parse(&request.kind)?,
             request.n,
         )
-        .await?;
-    Ok(ringing.into())
+        .await;
+    let ringing = app.noting(caller, Action::Call, Some(conversation), ringing);
+    Ok(ringing.await?.into())
+}
+
+/// Returns the outcome of a request about a call that there is; a refusal is logged.
+async fn noted<T>(
+    app: &App,
+    of: &AppId,
+    party: &Party,
+    outcome: Result<T, ChatError>,
+) -> Result<T, ChatError> {
+    let member = Member {
+        app: of,
+        user: &party.user,
+        device: Some(party.device),
+    };
+    app.noting(member, Action::Call, None, outcome).await
 }
 
 pub(super) async fn accept(
-    calls: &Calls,
+    app: &App,
     request: v1::AcceptCallRequest,
 ) -> Result<v1::AcceptCallReply, ChatError> {
-    let app = AppId::new(&request.app)?;
-    let call = calls.accept(&app, &party(request.party)?).await?;
+    let of = AppId::new(&request.app)?;
+    let party = party(request.party)?;
+    let accepted = app.calls().accept(&of, &party).await;
+    let call = noted(app, &of, &party, accepted).await?;
     Ok(v1::AcceptCallReply {
         call_id: call.to_wire(),
     })
 }
 
 pub(super) async fn reject(
-    calls: &Calls,
+    app: &App,
     request: v1::RejectCallRequest,
 ) -> Result<v1::RejectCallReply, ChatError> {
-    let app = AppId::new(&request.app)?;
+    let of = AppId::new(&request.app)?;
     let party = party(request.party)?;
-    let call = calls
-        .reject(&app, &party, request.reason.as_deref())
-        .await?;
+    let reason = request.reason.as_deref();
+    let rejected = app.calls().reject(&of, &party, reason).await;
+    let call = noted(app, &of, &party, rejected).await?;
     Ok(v1::RejectCallReply {
         call_id: call.to_wire(),
     })
 }
 
 pub(super) async fn end(
-    calls: &Calls,
+    app: &App,
     request: v1::EndCallRequest,
 ) -> Result<v1::EndCallReply, ChatError> {
-    let app = AppId::new(&request.app)?;
-    let call = calls.hang_up(&app, &party(request.party)?).await?;
+    let of = AppId::new(&request.app)?;
+    let party = party(request.party)?;
+    let ended = app.calls().hang_up(&of, &party).await;
+    let call = noted(app, &of, &party, ended).await?;
     Ok(v1::EndCallReply {
         call_id: call.map(WireId::to_wire),
     })
@@ -86,6 +113,7 @@ pub(super) async fn gone(
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: None,
     };
     let device = id(&request.device)?;
     let ago = Duration::from_millis(request.ago_ms);
@@ -98,18 +126,19 @@ pub(super) async fn back(
     app: &App,
     request: v1::DeviceBackRequest,
 ) -> Result<v1::DeviceBackReply, ChatError> {
+    let device = id(&request.device)?;
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: Some(device),
     };
     let replaces = request
         .replaces
         .as_deref()
         .map(id::<DeviceId>)
         .transpose()?;
-    let device = id(&request.device)?;
     if !request.again {
-        app.signed_in(member, device).await?;
+        app.signed_in(member).await?;
     }
     // First: missed calls are told in one answer alone, so nothing may fail after them.
     app.roster().come(member, device, request.again).await?;
@@ -136,6 +165,7 @@ pub(super) async fn told(
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: None,
     };
     let ids = request.call_ids.iter().map(|bytes| id::<CallId>(bytes));
     let ids = ids.collect::<Result<Vec<_>, _>>()?;

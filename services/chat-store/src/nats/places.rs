@@ -6,10 +6,14 @@ use chat_proto::v1::{
     open_conversation_request::Place, read_request::What,
 };
 
-use super::{resume::marked, rpc::user};
+use super::{
+    resume::marked,
+    rpc::{device, user},
+};
 use crate::{
     app::{App, Caller, Member},
     ports::Origin,
+    ports_audit::Action,
 };
 
 pub(super) async fn open(
@@ -20,17 +24,20 @@ pub(super) async fn open(
     let caller = Caller {
         app: config.ok_or(ChatError::Malformed("no such app"))?.clone(),
         user: user(request.caller)?,
+        device: device(&request.device),
     };
-    let conversation = match request.place.ok_or(ChatError::Malformed("place"))? {
+    let opened = match request.place.ok_or(ChatError::Malformed("place"))? {
         Place::BookingId(booking) => {
             let booking = caller.app.dialect.booking_id(&booking)?;
-            app.open_booking(&caller, &booking).await?
+            app.open_booking(&caller, &booking).await
         }
         Place::PeerId(peer) => {
             let peer = caller.app.dialect.user_id(&peer)?;
-            app.open_pair(&caller, &peer).await?
+            app.open_pair(&caller, &peer).await
         }
     };
+    let opened = app.noting((&caller).into(), Action::Open, None, opened);
+    let conversation = opened.await?;
     Ok(OpenConversationReply {
         conversation: Some((&conversation).into()),
     })
@@ -44,6 +51,7 @@ pub(super) async fn read(app: &App, request: ReadRequest) -> Result<ReadReply, C
     let member = Member {
         app: &config.id,
         user: &UserId::new(&request.user_id)?,
+        device: device(&request.origin),
     };
     let origin = Origin {
         socket: request.origin,

@@ -12,6 +12,7 @@ pub(super) async fn set_status(
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: None,
     };
     let status = Status::parse(&request.status)?;
     app.roster().set_status(member, status).await?;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, ConversationId, Message, MessageId,
-    MessageKind, Receipt, Seq, Timestamp, User, UserId,
+    MessageKind, Receipt, Seq, Timestamp, User, UserId, call::DeviceId,
 };
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
@@ -42,10 +42,10 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::Sync => reply(Ok(sync(app, decode(payload)?).await?)),
         Rpc::Receive => reply(Ok(receive(app, decode(payload)?).await?)),
         Rpc::Read => reply(Ok(places::read(app, decode(payload)?).await?)),
-        Rpc::InitiateCall => reply(Ok(calls::initiate(calls, decode(payload)?).await?)),
-        Rpc::AcceptCall => reply(Ok(calls::accept(calls, decode(payload)?).await?)),
-        Rpc::RejectCall => reply(Ok(calls::reject(calls, decode(payload)?).await?)),
-        Rpc::EndCall => reply(Ok(calls::end(calls, decode(payload)?).await?)),
+        Rpc::InitiateCall => reply(Ok(calls::initiate(app, decode(payload)?).await?)),
+        Rpc::AcceptCall => reply(Ok(calls::accept(app, decode(payload)?).await?)),
+        Rpc::RejectCall => reply(Ok(calls::reject(app, decode(payload)?).await?)),
+        Rpc::EndCall => reply(Ok(calls::end(app, decode(payload)?).await?)),
         Rpc::Signal => reply(Ok(calls::signal(calls, decode(payload)?).await?)),
         Rpc::DeviceGone => reply(Ok(calls::gone(app, decode(payload)?).await?)),
         Rpc::DeviceBack => reply(Ok(calls::back(app, decode(payload)?).await?)),
@@ -105,6 +105,7 @@ async fn get_conversation(
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: device(&request.device),
     };
     let id = ConversationId::parse(&request.conversation_id)?;
     let conversation = app.conversation(member, id).await?;
@@ -153,6 +154,7 @@ async fn append(app: &App, request: v1::AppendRequest) -> Result<v1::AppendReply
     let caller = Caller {
         app: config.clone(),
         user: user(request.sender)?,
+        device: device(&request.origin),
     };
     let origin = Origin {
         socket: request.origin,
@@ -246,6 +248,7 @@ async fn sync(app: &App, request: v1::SyncRequest) -> Result<v1::SyncReply, Chat
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: device(&request.device),
     };
     let since = request
         .since
@@ -281,6 +284,7 @@ async fn receive(app: &App, request: v1::ReceiveRequest) -> Result<v1::ReceiveRe
     let member = Member {
         app: &AppId::new(&request.app)?,
         user: &UserId::new(&request.user_id)?,
+        device: device(&request.origin),
     };
     let id = ConversationId::parse(&request.conversation_id)?;
     // What is no id of ours is the id of no message: ignored, like every unknown one.
@@ -305,6 +309,11 @@ pub(super) fn user(user: Option<v1::User>) -> Result<User, ChatError> {
     user.ok_or(ChatError::Malformed("user"))?
         .try_into()
         .map_err(refuse)
+}
+
+/// Returns the device that asks; none for what is no device: it only says more in the log.
+pub(super) fn device(bytes: &[u8]) -> Option<DeviceId> {
+    DeviceId::from_wire(bytes).ok()
 }
 
 fn wire_heads(heads: Vec<Head>) -> Vec<v1::Head> {

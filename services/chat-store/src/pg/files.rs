@@ -141,10 +141,12 @@ async fn list_expired(
     limit: u32,
 ) -> Result<Vec<AttachmentId>, PgError> {
     let ids = sqlx::query_scalar!(
-        "SELECT /* attachments.list_expired */ attachment_id
-         FROM attachments
-         WHERE app_id = $1 AND sent_at < $2
-         ORDER BY sent_at
+        "SELECT /* attachments.list_expired */ a.attachment_id
+         FROM attachments a
+         JOIN conversations c USING (conversation_id)
+         WHERE a.app_id = $1 AND a.sent_at < $2
+           AND NOT is_held(a.app_id, a.conversation_id, c.first_id, c.second_id)
+         ORDER BY a.sent_at
          LIMIT $3",
         app.as_str(),
         moment.to_datetime(),

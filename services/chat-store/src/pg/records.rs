@@ -1,6 +1,6 @@
 //! Holds and erasures, by the functions that their migration explains.
 
-use chat_domain::{AppId, ConversationId, Message, Seq, Timestamp, UserId};
+use chat_domain::{AppId, AttachmentId, ConversationId, Message, Seq, Timestamp, UserId};
 use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
 
@@ -40,6 +40,23 @@ impl Records for Pg {
         user: &'a UserId,
     ) -> Answer<'a, Option<Erasure>> {
         answer(begin_erasure(&self.pool, app, user))
+    }
+
+    fn note_revoked<'a>(&'a self, pseudonym: &'a str) -> Answer<'a, ()> {
+        answer(note_revoked(&self.pool, pseudonym))
+    }
+
+    fn list_files_of<'a>(
+        &'a self,
+        app: &'a AppId,
+        user: &'a UserId,
+        limit: u32,
+    ) -> Answer<'a, Option<Vec<AttachmentId>>> {
+        answer(list_files_of(&self.pool, app, user, limit))
+    }
+
+    fn erase_files<'a>(&'a self, pseudonym: &'a str, ids: &'a [AttachmentId]) -> Answer<'a, ()> {
+        answer(erase_files(&self.pool, pseudonym, ids))
     }
 
     fn erase_step<'a>(
@@ -168,6 +185,55 @@ async fn begin_erasure(
     }
 }
 
+async fn note_revoked(pool: &PgPool, pseudonym: &str) -> Result<(), PgError> {
+    sqlx::query!(
+        "UPDATE /* erasures.note_revoked */ erasures
+         SET revoked_at = date_trunc('milliseconds', clock_timestamp())
+         WHERE pseudonym = $1 AND revoked_at IS NULL",
+        pseudonym,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+async fn list_files_of(
+    pool: &PgPool,
+    app: &AppId,
+    user: &UserId,
+    limit: u32,
+) -> Result<Option<Vec<AttachmentId>>, PgError> {
+    let rows = sqlx::query!(
+        r#"SELECT /* attachments.list_of */ a.attachment_id,
+                  is_held(a.app_id, a.conversation_id, c.first_id, c.second_id) AS "is_held!"
+           FROM attachments a
+           JOIN conversations c USING (conversation_id)
+           WHERE a.app_id = $1 AND a.uploader_id = $2
+           LIMIT $3"#,
+        app.as_str(),
+        user.as_str(),
+        i64::from(limit),
+    )
+    .fetch_all(pool)
+    .await?;
+    let files = rows
+        .iter()
+        .map(|row| (!row.is_held).then_some(AttachmentId(row.attachment_id)));
+    Ok(files.collect())
+}
+
+async fn erase_files(pool: &PgPool, pseudonym: &str, ids: &[AttachmentId]) -> Result<(), PgError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!(
+        r#"SELECT /* erasures.erase_files */ erase_files($1, $2)::text"#,
+        pseudonym,
+        &ids,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(())
+}
+
 async fn erase_step(
     pool: &PgPool,
     app: &AppId,
@@ -195,7 +261,8 @@ async fn find_erasure(pool: &PgPool, pseudonym: &str) -> Result<Option<Erasure>,
     let row = sqlx::query_as!(
         Row,
         "SELECT /* erasures.find */
-                pseudonym, messages, conversations, started_at, finished_at, audit_place, audit_hash
+                pseudonym, messages, conversations, files, started_at, revoked_at, finished_at,
+                audit_place, audit_hash
          FROM erasures
          WHERE pseudonym = $1",
         pseudonym,
@@ -224,7 +291,9 @@ struct Row {
     pseudonym: String,
     messages: i64,
     conversations: i64,
+    files: i64,
     started_at: OffsetDateTime,
+    revoked_at: Option<OffsetDateTime>,
     finished_at: Option<OffsetDateTime>,
     audit_place: Option<i64>,
     audit_hash: Option<Vec<u8>>,
@@ -245,6 +314,8 @@ impl TryFrom<Row> for Erasure {
         Ok(Self {
             messages: count(row.messages)?,
             conversations: count(row.conversations)?,
+            files: count(row.files)?,
+            revoked_at: row.revoked_at.map(Timestamp::from_datetime),
             started_at: Timestamp::from_datetime(row.started_at),
             finished: finished.transpose()?,
             pseudonym: row.pseudonym,

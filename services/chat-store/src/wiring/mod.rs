@@ -96,7 +96,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
 
     let soft = lifecycle.soft();
     let notifier = Notifier::new(client.clone());
-    let intake = Intake::new(app.clone(), Arc::new(notifier.clone()));
+    let intake = Intake::new(&app, Arc::new(notifier.clone()));
     let reader = InReader::new(client.clone(), intake, config.inbound.limits());
     lifecycle.spawn("intake", reader.run(soft.clone()));
     let server = Server::join(client).await?;
@@ -197,7 +197,9 @@ pub async fn verify_audit(config: &VerifyConfig) -> anyhow::Result<Vec<Chain>> {
     for app in apps {
         let heads = config.known.iter().filter(|head| head.app == app);
         let known: Vec<_> = heads.map(|head| head.link).collect();
-        chains.push(app::verify_audit(&pg, &app, &known).await?);
+        let dropped = config.dropped.iter().find(|head| head.app == app);
+        let dropped = dropped.map(|head| head.link);
+        chains.push(app::verify_audit(&pg, &app, &known, dropped).await?);
     }
     Ok(chains)
 }

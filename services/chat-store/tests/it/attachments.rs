@@ -19,15 +19,15 @@ use crate::{
     },
 };
 
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// Two who talk, and somebody else, in one dialect.
 pub(crate) struct Album {
-    site: Site,
-    sender: String,
-    receiver: String,
+    pub(crate) site: Site,
+    pub(crate) sender: String,
+    pub(crate) receiver: String,
     stranger: String,
     /// Where files are announced.
     announce: String,
@@ -41,7 +41,7 @@ pub(crate) struct Album {
 }
 
 impl Album {
-    async fn consult_with(policy: &str) -> Self {
+    pub(crate) async fn consult_with(policy: &str) -> Self {
         Self::consult_at(Site::with_files(policy).await).await
     }
 
@@ -60,7 +60,7 @@ impl Album {
         }
     }
 
-    async fn consult() -> Self {
+    pub(crate) async fn consult() -> Self {
         Self::consult_with("{}").await
     }
 
@@ -142,12 +142,12 @@ impl Album {
         name.chars().map(spell).collect()
     }
 
-    fn field<'a>(&self, body: &'a Value, name: &'static str) -> &'a str {
+    pub(crate) fn field<'a>(&self, body: &'a Value, name: &'static str) -> &'a str {
         let value = &body[self.key(name)];
         value.as_str().unwrap_or_else(|| panic!("{name}: {body}"))
     }
 
-    async fn announce(&self, who: &str, changes: &Value) -> Answer {
+    pub(crate) async fn announce(&self, who: &str, changes: &Value) -> Answer {
         let mut file = json!({
             self.key("fileName"): "Röntgen.png",
             self.key("contentType"): "image/png",
@@ -161,7 +161,7 @@ impl Album {
             .await
     }
 
-    async fn put(&self, url: &str, bytes: &[u8]) -> StatusCode {
+    pub(crate) async fn put(&self, url: &str, bytes: &[u8]) -> StatusCode {
         let Some(path) = url.strip_prefix(PUBLIC_URL) else {
             return bucket::put(url, bytes).await;
         };
@@ -170,7 +170,7 @@ impl Album {
     }
 
     /// Announces and uploads a picture, and returns its id.
-    async fn upload(&self) -> String {
+    pub(crate) async fn upload(&self) -> String {
         let announced = self.announce(&self.sender, &json!({})).await;
         assert!(announced.status.is_success(), "{announced:?}");
         let answer = announced.body.get("data").unwrap_or(&announced.body);
@@ -179,13 +179,13 @@ impl Album {
         self.field(answer, "attachmentId").to_owned()
     }
 
-    async fn send(&self, id: &str, changes: &Value) -> Answer {
+    pub(crate) async fn send(&self, id: &str, changes: &Value) -> Answer {
         let file = json!({self.key("attachmentId"): id, self.key("messageType"): "image"});
         let message = with(&with(&self.message, &file), changes);
         self.site.ask(&self.sender, self.send, &message).await
     }
 
-    async fn read(&self, who: &str, id: &str) -> Answer {
+    pub(crate) async fn read(&self, who: &str, id: &str) -> Answer {
         let request = format!("GET {}/{id}", self.files);
         self.site.ask(who, &request, &Value::Null).await
     }
@@ -206,6 +206,7 @@ impl Album {
         Caller {
             app: app.clone(),
             user,
+            device: None,
         }
     }
 }

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use chat_domain::{
-    ConversationId, Direction, PageRequest, Role, Seq, call::DeviceId, call::GatewayId,
+    AppId, ConversationId, Direction, PageRequest, Role, Seq, call::DeviceId, call::GatewayId,
 };
+use chat_proto::{WireId as _, subject::Rpc, v1};
 use chat_store::{
     app::{App, Finding, Member, verify_audit},
     pg::Pg,
-    ports_audit::{Access, Action, AuditLog as _, Link},
+    ports_audit::{Access, Action, AuditLog as _, Head, Link},
 };
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::world::{Ear, World, new, send, send_many, send_to};
+use crate::{
+    http_site::{Ask, BOOKING, CONSULTANT, PATIENT, Site},
+    rpc::Asked,
+    world::{Ear, World, new, send, send_many, send_to},
+};
 
 fn page() -> PageRequest {
     PageRequest::new(Direction::Newest { offset: 0 }, 10).unwrap()
@@ -83,6 +89,8 @@ async fn whoever_is_refused_is_in_the_log() {
         .await
         .unwrap_err();
 
+    store.unread(&stranger, id).await.unwrap_err();
+
     let rows = pg.list_recorded(&world.id, 0, 10).await.unwrap();
     let told: Vec<_> = rows
         .iter()
@@ -95,6 +103,7 @@ async fn whoever_is_refused_is_in_the_log() {
             ("send", "refused", Some(id)),
             ("send", "refused", Some(named)),
             ("open", "refused", None),
+            ("enter", "refused", Some(id)),
         ]
     );
     assert!(
@@ -114,16 +123,182 @@ async fn a_device_that_connects_is_in_the_log() {
         socket: 3,
     };
 
-    store
-        .signed_in(Member::from(&caller), device)
-        .await
-        .unwrap();
+    let member = Member {
+        device: Some(device),
+        ..Member::from(&caller)
+    };
+    store.signed_in(member).await.unwrap();
 
     let row = pg.list_recorded(&world.id, 0, 10).await.unwrap().remove(0);
     assert_eq!(
         (row.action.as_str(), row.device),
         ("sign_in", Some(device.to_string()))
     );
+}
+
+#[tokio::test]
+async fn what_a_device_asks_is_logged_with_it() {
+    let world = World::new().await;
+    let pg = Arc::new(world.pg_of(1).await);
+    let store = world.store(Ear::deaf()).await;
+    let (pair, id) = world.talk(&store).await;
+    send_many(&store, &pair.patient, id, 1).await;
+    let asked = Asked::new(&store).await;
+    let device = DeviceId {
+        gateway: GatewayId(7),
+        socket: 3,
+    };
+    let (app, conversation_id) = (world.id.as_str().to_owned(), id.to_string());
+    let stranger = world.caller(Role::Patient);
+    let user_id = stranger.user.id.as_str().to_owned();
+
+    let sync = v1::SyncRequest {
+        app: app.clone(),
+        user_id: pair.patient.user.id.as_str().to_owned(),
+        since: vec![v1::Position {
+            conversation_id: conversation_id.clone(),
+            seq: 0,
+        }],
+        device: device.to_wire(),
+    };
+    let _: v1::SyncReply = asked.ask(Rpc::Sync, &sync).await.unwrap();
+    let enter = v1::GetConversationRequest {
+        app: app.clone(),
+        user_id: user_id.clone(),
+        conversation_id,
+        device: device.to_wire(),
+    };
+    let entered = asked.ask::<v1::GetConversationReply>(Rpc::GetConversation, &enter);
+    entered.await.unwrap_err();
+    let call = v1::InitiateCallRequest {
+        app: app.clone(),
+        caller_id: user_id,
+        device: device.to_wire(),
+        callee_id: pair.patient.user.id.as_str().to_owned(),
+        conversation_id: id.to_wire(),
+        kind: "video".to_owned(),
+        ..v1::InitiateCallRequest::default()
+    };
+    let called = asked.ask::<v1::InitiateCallReply>(Rpc::InitiateCall, &call);
+    called.await.unwrap_err();
+    let send = v1::AppendRequest {
+        app,
+        sender: Some((&stranger.user).into()),
+        target: id.to_string(),
+        items: vec![v1::AppendItem {
+            key: "1".to_owned(),
+            kind: "text".to_owned(),
+            text: "x".to_owned(),
+            ..v1::AppendItem::default()
+        }],
+        origin: device.to_wire(),
+        ..v1::AppendRequest::default()
+    };
+    let sent = asked.ask::<v1::AppendReply>(Rpc::Append, &send);
+    sent.await.unwrap_err();
+
+    let rows = pg.list_recorded(&world.id, 0, 10).await.unwrap();
+    let told = rows.iter().map(|row| {
+        let device = row.device.as_deref().unwrap_or_default();
+        (&*row.action, &*row.outcome, device, row.conversation)
+    });
+    let of = device.to_string();
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("sync", "done", &*of, Some(id)),
+            ("enter", "refused", &*of, Some(id)),
+            ("call", "refused", &*of, Some(id)),
+            ("send", "refused", &*of, Some(id)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_other_services_tell_is_in_the_log_by_ids_alone() {
+    let site = Site::start().await;
+    let before = site.pg.list_ends().await.unwrap();
+    let from = before.iter().map(|(_, link)| link.place).max().unwrap();
+
+    let ask = |method, path: &str, body: &Value| {
+        let path = format!("/internal/v1/apps/jiggy/{path}");
+        let ask = Ask::new(method, &path).header("authorization", "Bearer the-service-token");
+        ask.header("chat-actor", "olga").json(body)
+    };
+    let user = json!({"role": "patient", "name": "Pat Secret", "email": "pat@secret.org"});
+    for asked in [
+        ask("PUT", &format!("users/{PATIENT}"), &user),
+        ask("POST", "revocations", &json!({"tokenId": "t1"})),
+    ] {
+        let answer = asked.of(&site.internal).await;
+        assert_eq!(answer.status.as_u16(), 204, "{answer:?}");
+    }
+    let booking = json!({"consultantId": CONSULTANT, "patientId": PATIENT});
+    let path = format!("bookings/{BOOKING}");
+    site.tell("PUT", &path, &booking).await;
+
+    let app = AppId::new("jiggy").unwrap();
+    let rows = site.pg.list_recorded(&app, from, 10).await.unwrap();
+    let told = rows.iter().map(|row| {
+        let (subject, detail) = (row.subject.as_deref(), row.detail.as_deref());
+        (&*row.actor, &*row.action, subject, detail)
+    });
+    let of_booking = format!("booking={BOOKING} professional={CONSULTANT}");
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("olga", "put_user", Some(PATIENT), None),
+            ("olga", "revoke", None, Some("token=t1")),
+            (
+                "internal HTTP",
+                "put_booking",
+                Some(PATIENT),
+                Some(&*of_booking)
+            ),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn rows_of_six_years_ago_may_be_dropped_and_the_rest_is_verified() {
+    let world = World::new().await;
+    let pg = world.pg_of(1).await;
+    let sql = world.sql().await;
+    let end = ten(&world, &pg).await;
+    let drop_to = |place: u64| {
+        let app = &world.id;
+        sqlx::query_scalar::<_, String>("SELECT drop_accesses($1, $2)")
+            .bind(app.to_string())
+            .bind(i64::try_from(place).unwrap())
+            .fetch_one(&sql)
+    };
+    assert!(drop_to(4).await.is_err(), "they are young");
+    // As if they were written then: hashed anew, from row to row.
+    execute(&sql, WRITTEN_SEVEN_YEARS_AGO).await;
+    let app = &world.id;
+    assert!(drop_to(10).await.is_err(), "some are young");
+
+    let dropped = drop_to(4).await.unwrap().parse::<Head>().unwrap();
+
+    let rest = verify_audit(&pg, app, &[], Some(dropped.link))
+        .await
+        .unwrap();
+    assert_eq!((rest.findings, rest.n_rows), (vec![], 7), "one says so");
+    let unaware = verify_audit(&pg, app, &[], None).await.unwrap();
+    assert_eq!(unaware.findings, [Finding::Missing(1, 4)]);
+    let other = Some(Link {
+        hash: end.hash,
+        ..dropped.link
+    });
+    let forged = verify_audit(&pg, app, &[], other).await.unwrap();
+    assert_eq!(forged.findings, [Finding::Altered(5)]);
+    execute(&sql, "DELETE FROM audit_log WHERE place = 5").await;
+    let cut = verify_audit(&pg, app, &[], Some(dropped.link))
+        .await
+        .unwrap();
+    assert_eq!(cut.findings, [Finding::Missing(5, 5)]);
+    let said = pg.list_recorded(app, 10, 10).await.unwrap().remove(0);
+    assert_eq!(said.detail, Some(format!("rows=4 head={dropped}")));
 }
 
 #[tokio::test]
@@ -158,7 +333,7 @@ async fn writers_of_many_replicas_make_one_chain() {
         read.unwrap();
     }
 
-    let chain = verify_audit(&world.pg_of(1).await, &world.id, &[])
+    let chain = verify_audit(&world.pg_of(1).await, &world.id, &[], None)
         .await
         .unwrap();
     assert_eq!((chain.n_rows, chain.end.place), (200, 200));
@@ -166,6 +341,26 @@ async fn writers_of_many_replicas_make_one_chain() {
 }
 
 /// A chain of ten rows, and its end.
+const WRITTEN_SEVEN_YEARS_AGO: &str = "
+DO $$
+DECLARE
+    r      record;
+    v_at   timestamptz;
+    v_hash bytea;
+BEGIN
+    SELECT sha256(convert_to(app_id, 'UTF8')) INTO v_hash FROM audit_heads;
+    FOR r IN SELECT * FROM audit_log ORDER BY place LOOP
+        v_at := r.at - CASE WHEN r.place <= 5 THEN interval '7 years' ELSE interval '0' END;
+        v_hash := sha256(v_hash || convert_to(
+            audit_field(r.app_id) || audit_field(r.place::text)
+            || audit_field((extract(epoch FROM v_at) * 1000000)::bigint::text)
+            || audit_field(r.actor) || audit_field(r.action) || audit_field(r.outcome)
+            || '-----' || '-', 'UTF8'));
+        UPDATE audit_log SET at = v_at, hash = v_hash WHERE place = r.place;
+    END LOOP;
+    UPDATE audit_heads SET hash = v_hash;
+END $$";
+
 async fn ten(world: &World, pg: &Pg) -> Link {
     let rows: Vec<_> = (1..=10)
         .map(|n| Access::new(&world.id, format!("user-{n}"), Action::Read))
@@ -222,7 +417,7 @@ async fn whatever_is_done_to_a_row_is_found_where_it_is() {
     ] {
         execute(&sql, what).await;
 
-        let chain = verify_audit(&pg, &world.id, &[]).await.unwrap();
+        let chain = verify_audit(&pg, &world.id, &[], None).await.unwrap();
 
         assert_eq!(chain.findings, expected, "{what}");
         let restore = format!(
@@ -245,10 +440,10 @@ async fn a_chain_that_was_written_anew_shows_to_whoever_knew_its_end() {
     )
     .await;
 
-    let emptied = verify_audit(&pg, &world.id, &[known]).await.unwrap();
+    let emptied = verify_audit(&pg, &world.id, &[known], None).await.unwrap();
     let again = ten(&world, &pg).await;
-    let unaware = verify_audit(&pg, &world.id, &[again]).await.unwrap();
-    let rewritten = verify_audit(&pg, &world.id, &[known]).await.unwrap();
+    let unaware = verify_audit(&pg, &world.id, &[again], None).await.unwrap();
+    let rewritten = verify_audit(&pg, &world.id, &[known], None).await.unwrap();
 
     assert_eq!(emptied.findings, [Finding::Missing(1, 10)]);
     assert_eq!(unaware.findings, []);

@@ -1,7 +1,5 @@
 //! `/chat/presence`: who is there, for those who share a conversation.
 
-use std::sync::Arc;
-
 use chat_domain::{
     AppId, UserId,
     call::{DeviceId, GatewayId},
@@ -18,7 +16,7 @@ use crate::{
 async fn those_who_share_a_conversation_see_each_other_and_nobody_else() {
     let namespace = Namespace::new().unwrap();
     let state = another(&namespace);
-    let site = Site::with_presence(Arc::new(state.clone())).await;
+    let site = Site::with_state(state.clone()).await;
     site.conversation().await;
     let device = DeviceId {
         gateway: GatewayId(1),

@@ -14,12 +14,15 @@ use axum::{
 };
 use chat_domain::BoxError;
 use chat_store::{
-    app::{App, Attachments, BatchLimits, Custodian, IceServers, Relay, presence::Roster},
+    app::{
+        App, Attachments, BatchLimits, Custodian, IceServers, Relay, calls::Calls, presence::Roster,
+    },
     files::{BucketSettings, FileStore},
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
     ports_presence::PresenceState,
+    redis::RedisState,
 };
 use futures_util::Stream;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -94,26 +97,26 @@ impl Site {
 
     /// Starts a site whose app has this policy, in TOML.
     pub(crate) async fn with_policy(policy: &str) -> Self {
-        Self::with(policy, Arc::new(Nowhere), Place::Nowhere).await
+        Self::with(policy, None, Place::Nowhere).await
     }
 
     /// Starts a site that keeps files in a bucket.
     pub(crate) async fn with_bucket(bucket: BucketSettings) -> Self {
-        Self::with("{}", Arc::new(Nowhere), Place::Bucket(bucket)).await
+        Self::with("{}", None, Place::Bucket(bucket)).await
     }
 
     /// Starts a site with a policy that keeps files.
     pub(crate) async fn with_files(policy: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("files-{}", uuid::Uuid::new_v4()));
-        Self::with(policy, Arc::new(Nowhere), Place::Folder(Folder(folder))).await
+        Self::with(policy, None, Place::Folder(Folder(folder))).await
     }
 
-    /// Starts a site with a state of presence.
-    pub(crate) async fn with_presence(presence: Arc<dyn PresenceState>) -> Self {
-        Self::with("{}", presence, Place::Nowhere).await
+    /// Starts a site with a state of calls and presence.
+    pub(crate) async fn with_state(state: RedisState) -> Self {
+        Self::with("{}", Some(state), Place::Nowhere).await
     }
 
-    async fn with(policy: &str, presence: Arc<dyn PresenceState>, place: Place) -> Self {
+    async fn with(policy: &str, state: Option<RedisState>, place: Place) -> Self {
         let apps = format!(
             r#"
             [apps.jiggy]
@@ -133,12 +136,21 @@ impl Site {
         );
         let apps = Arc::new(Apps::parse(&apps, Path::new("apps.toml")).unwrap());
         let (database, pg) = database().await;
+        let store = Arc::new(pg.clone());
+        let (calls, presence): (_, Arc<dyn PresenceState>) = match state {
+            Some(state) => {
+                let shared = Arc::new(state.clone());
+                let calls = Calls::new(shared, store.clone(), store.clone(), Arc::clone(&apps));
+                (calls, Arc::new(state))
+            }
+            None => (private_calls(&store, &apps), Arc::new(Nowhere)),
+        };
         let app = App::new(
-            Arc::new(pg.clone()),
-            Arc::new(pg.clone()),
+            store.clone(),
+            store.clone(),
             Arc::new(NatsIsDown),
-            private_calls(&Arc::new(pg.clone()), &apps),
-            Roster::new(presence, Arc::new(pg.clone()), Arc::clone(&apps)),
+            calls,
+            Roster::new(presence, store, Arc::clone(&apps)),
             Arc::clone(&apps),
             BatchLimits::default(),
         );

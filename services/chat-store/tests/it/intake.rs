@@ -93,7 +93,7 @@ impl Desk {
     }
 
     async fn read_with(&self, notifier: Arc<dyn UserNotifier>) -> Reading {
-        let intake = Intake::new(self.store.clone(), notifier);
+        let intake = Intake::new(&self.store, notifier);
         let reader = InReader::new(self.client.clone(), intake, LIMITS);
         let soft = CancellationToken::new();
         let task = tokio::spawn(reader.run(soft.clone()));

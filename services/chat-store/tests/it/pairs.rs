@@ -346,6 +346,7 @@ async fn gateways_open_by_peer_or_booking_and_read_by_peer_or_message() {
         place: Some(v1::open_conversation_request::Place::PeerId(
             "anna".to_owned(),
         )),
+        ..v1::OpenConversationRequest::default()
     };
     let by_booking = v1::OpenConversationRequest {
         place: Some(v1::open_conversation_request::Place::BookingId(

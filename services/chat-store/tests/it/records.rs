@@ -8,12 +8,14 @@ use chat_store::{
 use serde_json::{Value, json};
 use service_kit::apps::Apps;
 
-use crate::http_site::{Answer, Ask, CONSULTANT, NOTHING, PATIENT, STRANGER, Site};
+use crate::http_site::{
+    Answer, Ask, CONSULTANT, NOTHING, PATIENT, STRANGER, Site, now_s, token_with,
+};
 
 const DAY: i64 = 86_400_000;
 
 /// Asks as another service, for an officer.
-async fn officer(site: &Site, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) async fn officer(site: &Site, method: &str, path: &str, body: &Value) -> Answer {
     let ask = Ask::new(method, &format!("/internal/v1/apps/jiggy/{path}"))
         .header("authorization", "Bearer the-service-token")
         .header("chat-actor", "olga the officer");
@@ -72,7 +74,7 @@ async fn a_patient_is_told_who_saw_what() {
     let older = officer(
         &site,
         "GET",
-        &format!("users/{PATIENT}/accesses?before=2"),
+        &format!("users/{PATIENT}/accesses?before=4"),
         &Value::Null,
     )
     .await;
@@ -103,7 +105,9 @@ async fn a_patient_is_told_who_saw_what() {
             [json!(CONSULTANT), json!("read"), json!("done"), json!(1)],
         ]
     );
-    assert_eq!(older.body["accesses"].as_array().unwrap().len(), 1);
+    let older = older.body["accesses"].as_array().unwrap();
+    let older: Vec<_> = older.iter().map(|row| &row["action"]).collect();
+    assert_eq!(older, ["put_booking", "put_user"], "what others told of it");
     assert!(!answer.body.to_string().contains("it hurts"));
     assert_eq!(actions(&site).await, [done("account"), done("account")]);
 }
@@ -216,6 +220,7 @@ async fn an_erased_user_is_nowhere_and_what_others_wrote_stays() {
 
     assert_eq!(first.status.as_u16(), 200, "{first:?}");
     assert_eq!(first.body, again.body, "the same certificate");
+    assert_eq!(site.count("revocations").await, 1, "revoked once");
     assert_eq!(
         (&first.body["messages"], &first.body["conversations"]),
         (&json!(520), &json!(1))
@@ -254,6 +259,31 @@ async fn an_erased_user_is_nowhere_and_what_others_wrote_stays() {
 }
 
 #[tokio::test]
+async fn the_tokens_of_an_erased_user_end_with_it() {
+    let site = Site::start().await;
+    site.conversation().await;
+    let known = site.verifier.revocations();
+    let old = token_with(&json!({"iat": now_s() - 1}));
+    let path = format!("/api/v1/chat/conversations?patientId={PATIENT}");
+    let ask = async |token: &str| {
+        let ask = Ask::new("GET", &path).header("authorization", &format!("Bearer {token}"));
+        ask.of(&site.clients).await.status.as_u16()
+    };
+    let before = ask(&old).await;
+
+    let path = format!("users/{PATIENT}/erasure");
+    let certificate = officer(&site, "POST", &path, &Value::Null).await;
+
+    site.app.learn_revocations(known).await.unwrap();
+    assert_eq!((before, ask(&old).await), (200, 401));
+    let (revoked, finished) = (
+        certificate.text("tokensRevokedAt"),
+        certificate.text("finishedAt"),
+    );
+    assert!(revoked < finished, "{revoked} {finished}");
+}
+
+#[tokio::test]
 async fn a_certificate_is_checked_against_the_log() {
     let site = Site::start().await;
     site.conversation().await;
@@ -271,10 +301,12 @@ async fn a_certificate_is_checked_against_the_log() {
         ..head.link
     };
 
-    let genuine = verify_audit(&site.pg, &head.app, &[head.link])
+    let genuine = verify_audit(&site.pg, &head.app, &[head.link], None)
         .await
         .unwrap();
-    let false_one = verify_audit(&site.pg, &head.app, &[forged]).await.unwrap();
+    let false_one = verify_audit(&site.pg, &head.app, &[forged], None)
+        .await
+        .unwrap();
 
     assert_eq!(genuine.findings, []);
     assert_eq!(false_one.findings, [Finding::Unknown(forged.place)]);

@@ -83,6 +83,8 @@ async fn the_store_may_change_no_content_and_delete_nothing() {
         "SELECT drop_empty_message_partitions(now())",
         "SELECT begin_erasure('a', 'u', 'p')",
         "SELECT erase_step('a', 'u', 'p', 1)",
+        "SELECT erase_files('p', '{}')",
+        "SELECT drop_accesses('a', 1)",
         "UPDATE epoch SET generation = 2",
         "CREATE TABLE mine ()",
         "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -109,6 +111,7 @@ async fn the_custodian_may_erase_only_by_the_functions_for_it() {
         "INSERT INTO users SELECT * FROM users",
         "DELETE FROM audit_log",
         "UPDATE audit_heads SET place = 0",
+        "SELECT drop_accesses('a', 1)",
         "SELECT create_message_partitions(now()::date, 1)",
         "CREATE TABLE mine ()",
     ] {
@@ -176,6 +179,13 @@ async fn the_roles_are_enough_for_the_work() {
         .await
         .unwrap()
         .unwrap();
+    custodian.note_revoked(&erasure.pseudonym).await.unwrap();
+    let files = custodian.list_files_of(&world.id, &ada.user.id, 1);
+    let files = files.await.unwrap().unwrap();
+    custodian
+        .erase_files(&erasure.pseudonym, &files)
+        .await
+        .unwrap();
     let mut step = Step::More;
     while step == Step::More {
         let stepping = custodian.erase_step(&world.id, &ada.user.id, &erasure.pseudonym, 10);
@@ -194,7 +204,9 @@ async fn the_roles_are_enough_for_the_work() {
     assert!(seen[0].delivered_at.is_some());
     assert_eq!(synced[0].messages.len(), 1);
     assert_eq!((kept.0, gone.0, step), (0, 1, Step::Done));
-    let chain = verify_audit(&owner, &world.id, &[link]).await.unwrap();
+    let chain = verify_audit(&owner, &world.id, &[link], None)
+        .await
+        .unwrap();
     assert_eq!(chain.findings, []);
 }
 

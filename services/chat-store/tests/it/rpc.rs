@@ -112,6 +112,7 @@ async fn what_a_gateway_asks_is_answered() {
                 app: app.clone(),
                 user_id: pair.consultant.user.id.as_str().to_owned(),
                 conversation_id: id.clone(),
+                ..v1::GetConversationRequest::default()
             },
         )
         .await
@@ -211,6 +212,7 @@ async fn what_was_missed_is_synced_and_marked() {
                     conversation_id: id.clone(),
                     seq: 0,
                 }],
+                ..v1::SyncRequest::default()
             },
         )
         .await
@@ -373,6 +375,7 @@ async fn what_does_not_fit_into_a_reply_is_asked_for_again() {
             conversation_id: conversation.to_string(),
             seq: 0,
         }],
+        ..v1::SyncRequest::default()
     };
     let synced: v1::SyncReply = asked.ask(Rpc::Sync, &request).await.unwrap();
 

@@ -86,6 +86,11 @@ impl World {
         pg
     }
 
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     /// A connection past the store, to look and to meddle.
     pub(crate) async fn sql(&self) -> PgPool {
         PgPool::connect(self.database.url()).await.unwrap()
@@ -121,6 +126,7 @@ impl World {
                 email: None,
                 avatar_url: None,
             },
+            device: None,
         }
     }
 

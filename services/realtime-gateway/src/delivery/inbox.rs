@@ -13,6 +13,7 @@ use socketio_protocol::Frame;
 use super::Delivery;
 use crate::{
     calls::Calls,
+    headcount::Headcount,
     metrics::Metric,
     ports::Inbox,
     presence::PresenceFeed,
@@ -36,6 +37,7 @@ pub struct DeliveryInbox {
     pub presence: Arc<PresenceFeed>,
     pub revocations: Arc<RevocationFeed>,
     pub quotas: Arc<Quotas>,
+    pub headcount: Arc<Headcount>,
 }
 
 impl Inbox for DeliveryInbox {
@@ -93,6 +95,10 @@ impl DeliveryInbox {
             }
             Some(v1::envelope::Body::PresenceChanged(changed)) => {
                 self.presence.changed(user, changed)
+            }
+            Some(v1::envelope::Body::SocketsTold(told)) => {
+                self.headcount.told(user, &told);
+                Ok(())
             }
             Some(v1::envelope::Body::Notify(notify)) => self.delivery.notify(user, &notify),
             // A kind that a newer release has.

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::{ChatError, User};
-use dialects::{Fact, Failure};
+use dialects::Fact;
 use service_kit::auth::Principal;
 use tokio::time::timeout;
 
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     delivery::Delivery,
+    headcount::send_away,
     metrics::Metric,
     random,
     registry::{Enrolment, Positions, Registry, UserKey},
@@ -207,15 +208,9 @@ impl Chat {
         } = *entrance;
         let evicted = self.parts.registry.attach(enrolment, socket.clone());
         if let Some(oldest) = evicted {
-            metrics::counter!(Metric::SocketsEvicted.name()).increment(1);
-            let error = ChatError::RateLimited {
-                retry_after_ms: 60_000,
-            };
-            let failure = Failure::of(socket.session().dialect(), &error, None);
-            wire::tell(&oldest, &Fact::Failed(&failure));
-            // Not its transport: the client would come back and push out another one.
-            oldest.disconnect();
+            send_away(&oldest);
         }
+        self.parts.headcount.came(&socket.session().key());
         if is_back {
             self.parts.delivery.moved(socket);
         }
@@ -239,7 +234,9 @@ impl Chat {
         self.parts.typing.stop_all(socket.number());
         self.parts.calls.depart(socket);
         self.expiry.remove(socket);
-        self.parts.registry.detach(&socket.session().key(), socket);
+        let user = socket.session().key();
+        self.parts.registry.detach(&user, socket);
+        self.parts.headcount.went(&user);
     }
 }
 

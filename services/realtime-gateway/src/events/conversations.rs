@@ -9,7 +9,8 @@ impl Chat {
     /// Enters a room, for participants.
     pub(super) async fn join(&self, request: &Request, place: &Place) -> Result<(), ChatError> {
         let session = request.socket.session();
-        let room = self.membership.find(session, place).await?;
+        let by = self.origin(&request.socket);
+        let room = self.membership.find(session, place, by).await?;
         let conversation = room.id;
         session.join(conversation)?;
         self.parts.delivery.joined(&session.app().id, conversation);
@@ -42,17 +43,19 @@ impl Chat {
         since: &[(Place, Seq)],
     ) -> Result<(), ChatError> {
         let session = request.socket.session();
+        let by = self.origin(&request.socket);
         let mut positions = Vec::with_capacity(since.len());
         for (place, seq) in since {
             let id = match place {
                 Place::Conversation(id) => *id,
                 Place::Booking(_) | Place::Peer(_) => {
-                    self.membership.find(session, place).await?.id
+                    self.membership.find(session, place, by).await?.id
                 }
             };
             positions.push((id, *seq));
         }
-        let synced = self.parts.store.sync(&session.key(), &positions).await?;
+        let (store, device) = (&self.parts.store, by.to_wire());
+        let synced = store.sync(&session.key(), &positions, device).await?;
         let parts: Vec<Synced<'_>> = synced
             .iter()
             .map(|synced| Synced {

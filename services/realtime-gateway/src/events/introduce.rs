@@ -9,7 +9,7 @@ use chat_domain::{ChatError, Timestamp, UserId};
 use dialects::Failure;
 use service_kit::{
     apps::App,
-    auth::{Marks, Principal},
+    auth::{Principal, TokenError},
 };
 use socketio_protocol::Frame;
 
@@ -45,17 +45,24 @@ impl Chat {
         let principal = self.believe(app, &id).await;
         let principal =
             principal.map_err(|error| refuse(&Failure::of(app.dialect, &error, name)))?;
+        if self.parts.verifier.revocations().cover(principal.marks) {
+            let error = TokenError::Invalid;
+            let failure = Failure::new(error.message(Some(app.dialect)), error.code(), name);
+            return Err(refuse(&failure));
+        }
         Ok(self.enter(principal, request, false).await.session)
     }
 
     async fn believe(&self, app: &Arc<App>, id: &UserId) -> Result<Principal, ChatError> {
+        let user = self.parts.store.find_user(&app.id, id).await?;
+        let revocations = self.parts.verifier.revocations();
         Ok(Principal {
-            user: self.parts.store.find_user(&app.id, id).await?,
+            marks: revocations.marks_of(&app.id, &user.id),
+            user,
             app: Arc::clone(app),
             // There is nothing that would end.
             expires_at: Timestamp(i64::MAX),
             token_id: None,
-            marks: Marks::NONE,
         })
     }
 }

@@ -15,7 +15,11 @@ use chat_domain::{
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::{registry::UserKey, session::Session, store::Store};
+use crate::{
+    registry::UserKey,
+    session::{Origin, Session},
+    store::Store,
+};
 
 /// How many conversations a generation holds.
 const CAPACITY: usize = 20_000;
@@ -94,7 +98,8 @@ impl Membership {
         }
     }
 
-    /// Returns the conversation that a client means to one of its participants.
+    /// Returns the conversation that a client means to one of its participants, who asks on the device
+    /// `by`.
     ///
     /// # Errors
     ///
@@ -104,6 +109,7 @@ impl Membership {
         &self,
         session: &Session,
         place: &Place,
+        by: Origin,
     ) -> Result<Arc<Conversation>, ChatError> {
         let user = session.key();
         let key = Key::new(&user, place);
@@ -112,11 +118,12 @@ impl Membership {
             conversation
         } else {
             let found = match place {
-                Place::Conversation(id) => self.store.conversation(&user, *id).await?,
+                Place::Conversation(id) => {
+                    self.store.conversation(&user, *id, by.to_wire()).await?
+                }
                 Place::Booking(_) | Place::Peer(_) => {
-                    let opened = self
-                        .store
-                        .open_conversation(&user.app, session.user(), place);
+                    let (app, caller, device) = (&user.app, session.user(), by.to_wire());
+                    let opened = self.store.open_conversation(app, caller, place, device);
                     opened.await?
                 }
             };

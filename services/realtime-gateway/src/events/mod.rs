@@ -35,6 +35,7 @@ pub use self::{membership::Membership, typing::TypingSignals};
 use crate::{
     calls::Calls,
     delivery::Delivery,
+    headcount::Headcount,
     limits::Rates,
     metrics::Metric,
     ports::Interest,
@@ -58,6 +59,7 @@ pub struct Parts {
     pub calls: Arc<Calls>,
     pub rates: Rates,
     pub quotas: Arc<Quotas>,
+    pub headcount: Arc<Headcount>,
     /// This process, in origins.
     pub replica: u64,
     /// Runs what outlives a call.

@@ -155,7 +155,8 @@ impl Chat {
     ) -> Result<(), ChatError> {
         let session = request.socket.session();
         let (typing, user) = (&self.parts.typing, session.user());
-        match (self.membership.find(session, place).await, place) {
+        let by = self.origin(&request.socket);
+        match (self.membership.find(session, place, by).await, place) {
             (Ok(conversation), _) if active => {
                 typing.start(request.socket.number(), user, &conversation);
             }

@@ -15,6 +15,7 @@ use std::{
 use chat_domain::{AppId, ConversationId, Seq, Timestamp, UserId};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use service_kit::apps::App;
 
 pub use conversations::{Conversations, Start};
 
@@ -131,8 +132,7 @@ impl Registry {
     /// there are too many now: the caller sends it away.
     #[must_use]
     pub fn attach(&self, enrolment: Enrolment, socket: ChatSocket) -> Option<ChatSocket> {
-        let limits = socket.session().app().policy.limits;
-        let max_sockets = limits.sockets_per_user.unwrap_or(self.max_sockets);
+        let max_sockets = self.max_sockets(socket.session().app());
         let before = self.change(&enrolment.user, |user| {
             let mut sockets = user.sockets.to_vec();
             sockets.push(socket);
@@ -142,6 +142,13 @@ impl Registry {
         drop(enrolment);
         let is_full = max_sockets <= before.len();
         is_full.then(|| before.first().cloned()).flatten()
+    }
+
+    /// Returns how many sockets a user of an app may have.
+    #[must_use]
+    pub fn max_sockets(&self, app: &App) -> usize {
+        let limits = app.policy.limits;
+        limits.sockets_per_user.unwrap_or(self.max_sockets)
     }
 
     /// Removes a socket.

@@ -4,7 +4,10 @@ use std::task::{Context, Poll};
 
 use chat_domain::Role;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use service_kit::{apps::Apps, auth::Principal};
+use service_kit::{
+    apps::Apps,
+    auth::{Principal, Revocations},
+};
 use socketio_protocol::Frame;
 use uuid::Uuid;
 
@@ -88,7 +91,7 @@ impl Fixture {
             },
             expires_at: Timestamp(0),
             token_id: None,
-            marks: service_kit::auth::Marks::NONE,
+            marks: Revocations::default().marks_of(&user.app, &user.user),
         };
         let entrance = Entrance {
             enrolment: self.registry.enrol(user.clone()),

@@ -144,6 +144,12 @@ impl Session {
         self.began < at && own.is_some_and(|own| own.as_bytes() == tag)
     }
 
+    /// Returns when this connection began.
+    #[must_use]
+    pub const fn began(&self) -> Timestamp {
+        self.began
+    }
+
     /// Returns the name of the session and when this connection of it began, if its client may come
     /// back to it.
     #[must_use]

@@ -175,7 +175,7 @@ impl Store {
         Ok(User::try_from(user)?)
     }
 
-    /// Returns a conversation to one of its participants.
+    /// Returns a conversation to one of its participants, who asks on a device.
     ///
     /// # Errors
     ///
@@ -185,11 +185,13 @@ impl Store {
         &self,
         user: &UserKey,
         id: ConversationId,
+        device: Bytes,
     ) -> Result<Conversation, ChatError> {
         let request = v1::GetConversationRequest {
             app: user.app.as_str().to_owned(),
             user_id: user.user.as_str().to_owned(),
             conversation_id: id.to_string(),
+            device,
         };
         let key = subject::conversation_key(id);
         let reply: v1::GetConversationReply = self
@@ -319,6 +321,7 @@ impl Store {
         &self,
         user: &UserKey,
         since: &[(ConversationId, Seq)],
+        device: Bytes,
     ) -> Result<Vec<Synced>, ChatError> {
         let position = |(id, seq): &(ConversationId, Seq)| v1::Position {
             conversation_id: id.to_string(),
@@ -328,6 +331,7 @@ impl Store {
             app: user.app.as_str().to_owned(),
             user_id: user.user.as_str().to_owned(),
             since: since.iter().map(position).collect(),
+            device,
         };
         let reply: v1::SyncReply = self
             .call(Rpc::Sync, user.user.as_str(), &request, PATIENT)

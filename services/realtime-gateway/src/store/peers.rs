@@ -20,6 +20,7 @@ impl Store {
         app: &AppId,
         caller: &User,
         place: &Place,
+        device: Bytes,
     ) -> Result<Conversation, ChatError> {
         use v1::open_conversation_request::Place as Wire;
 
@@ -35,6 +36,7 @@ impl Store {
             app: app.as_str().to_owned(),
             caller: Some(caller.into()),
             place: Some(place),
+            device,
         };
         let reply: v1::OpenConversationReply = self
             .call(Rpc::OpenConversation, key, &request, PATIENT)

@@ -1,9 +1,10 @@
 //! Clients without a token, where an app lets them say who they are.
 
+use chat_domain::{AppId, Revocation, Revoked, UserId};
 use serde_json::{Value, json};
 
 use crate::{
-    chat::{Client, Gateway, Heard, World, token_of},
+    chat::{Client, Gateway, Heard, World, now_s, sign, token_of},
     dialects::clinic,
 };
 
@@ -67,6 +68,55 @@ async fn what_is_asked_for_is_acknowledged_to_strangers_too() {
     let answer = client.ask("user_typing", &json!({})).await;
 
     assert_eq!(answer, Value::Null, "{answer}");
+}
+
+#[tokio::test]
+async fn who_is_revoked_is_sent_away_and_believed_no_more_at_every_gateway() {
+    let world = World::declaring(&["clinic"]).await;
+    let pair = clinic(&world);
+    let gateways = [world.gateway().await, world.gateway().await];
+    let join = json!({ "email": pair.one });
+    let mut bystander = stranger(&gateways[0], "/").await;
+    bystander
+        .emit("user_joined", &json!({ "email": pair.other }))
+        .await;
+    bystander.wait_for("user_online").await;
+    let mut doctors = Vec::new();
+    for gateway in &gateways {
+        let mut doctor = stranger(gateway, "/").await;
+        doctor.emit("user_joined", &join).await;
+        doctor.wait_for("user_online").await;
+        doctors.push(doctor);
+    }
+
+    let revocation = Revocation {
+        app: AppId::new("clinic").unwrap(),
+        revoked: Revoked::User {
+            user: UserId::new(&pair.one).unwrap(),
+            issued_until: service_kit::now(),
+        },
+        expires_at: None,
+    };
+    world.store.revoke(revocation, true).await;
+
+    for mut doctor in doctors {
+        assert_eq!(doctor.wait_for("error").await["code"], "token_invalid");
+        assert_eq!(doctor.hear().await, Heard::Disconnected);
+    }
+    for gateway in &gateways {
+        let mut doctor = stranger(gateway, "/").await;
+        refused(&mut doctor, "user_joined", join.clone(), "Invalid token").await;
+    }
+    let claims = json!({
+        "sub": pair.one, "email": pair.one, "role": "doctor",
+        "iat": now_s() + 10, "exp": now_s() + 3_600,
+    });
+    let later = sign("clinic", &claims);
+    let _doctor = Client::connect_to(gateways[0].address, "/", &later).await;
+    bystander
+        .emit("user_joined", &json!({ "email": pair.other }))
+        .await;
+    bystander.wait_for("user_online").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! How much users and addresses may ask for, on all sockets and at all gateways.
 
+use chat_domain::AppId;
 use chat_proto::{subject, v1};
 use futures_util::StreamExt as _;
 use prost::Message as _;
@@ -76,6 +77,61 @@ async fn an_app_has_its_own_limits() {
     let _newer = world.connect_patient(&gateway).await;
     client.wait_for("error").await;
     assert_eq!(client.hear().await, Heard::Disconnected);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_sockets_at_all_gateways_together() {
+    let world = World::new().await;
+    let settings = ["--sockets-per-user=3"];
+    let one = world.gateway_settings(&settings).await;
+    let other = world.gateway_settings(&settings).await;
+    let third = world.gateway_settings(&settings).await;
+    let mut bystander = world.connect_consultant(&one).await;
+    let mut oldest = world.connect_patient(&one).await;
+    let mut second = world.connect_patient(&other).await;
+    let mut kept = vec![world.connect_patient(&other).await];
+
+    kept.push(world.connect_patient(&third).await);
+    assert_eq!(oldest.wait_for("error").await["code"], "rate_limited");
+    assert_eq!(oldest.hear().await, Heard::Disconnected);
+
+    kept.push(world.connect_patient(&one).await);
+    assert_eq!(second.wait_for("error").await["code"], "rate_limited");
+    assert_eq!(second.hear().await, Heard::Disconnected);
+    for client in &mut kept {
+        client.expect_silence().await;
+    }
+    bystander.expect_silence().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_is_gone_is_not_counted_elsewhere() {
+    let world = World::new().await;
+    let settings = ["--sockets-per-user=2"];
+    let one = world.gateway_settings(&settings).await;
+    let others = [
+        world.gateway_settings(&settings).await,
+        world.gateway_settings(&settings).await,
+    ];
+    let app = AppId::new("consult").unwrap();
+    let mut told = world.listen(&subject::user(&app, &world.patient)).await;
+    let mut stays = world.connect_patient(&one).await;
+
+    for other in others.iter().cycle().take(6) {
+        drop(world.connect_patient(other).await);
+        while !says_nobody(&told.next().await.unwrap().payload) {}
+    }
+
+    stays.expect_silence().await;
+}
+
+/// Whether a gateway says that it has no socket of the user.
+fn says_nobody(payload: &[u8]) -> bool {
+    let envelope = v1::Envelope::decode(payload).unwrap();
+    matches!(
+        envelope.body,
+        Some(v1::envelope::Body::SocketsTold(told)) if told.sockets.is_empty()
+    )
 }
 
 #[tokio::test]

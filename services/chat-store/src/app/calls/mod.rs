@@ -256,7 +256,7 @@ impl Calls {
         replaces: Option<DeviceId>,
         age: Duration,
     ) -> Result<Arrival, ChatError> {
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         let mut notices = Vec::new();
         for notice in self.state.back(app, user, device, replaces, age).await? {
             if let Some(call) = self.state.find(app, notice.call).await? {
@@ -299,7 +299,7 @@ impl Calls {
         before: Option<CallId>,
         limit: u32,
     ) -> Result<Vec<Call>, ChatError> {
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         self.history.list_calls(app, user, before, limit).await
     }
 

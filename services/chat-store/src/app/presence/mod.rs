@@ -50,7 +50,7 @@ impl Roster {
         device: DeviceId,
         again: bool,
     ) -> Result<(), ChatError> {
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         self.state.come(app, user, device, again).await
     }
 
@@ -87,7 +87,7 @@ impl Roster {
         if Self::MAX_USERS < users.len() {
             return Err(ChatError::TooLarge("the list of users"));
         }
-        let Member { app, user } = member;
+        let Member { app, user, .. } = member;
         let relation = relation_of(&self.apps, app);
         let mut visible = self
             .store

@@ -153,8 +153,8 @@ impl World {
     }
 
     /// Hears what is published on a subject.
-    pub(crate) async fn listen(&self, subject: &'static str) -> async_nats::Subscriber {
-        let heard = self.nats.subscribe(subject).await.unwrap();
+    pub(crate) async fn listen(&self, subject: &str) -> async_nats::Subscriber {
+        let heard = self.nats.subscribe(subject.to_owned()).await.unwrap();
         self.nats.flush().await.unwrap();
         heard
     }
