@@ -32,7 +32,7 @@ use crate::{
     ports::Ports,
     process::{self, Running, Task},
     run_dir::Keep,
-    servers::{Durability, Server, Servers, postgres::Standby},
+    servers::{Broker, Durability, Server, Servers, nats, postgres::Standby},
     services::Profile,
     system::{Options, System},
     test, tied,
@@ -87,6 +87,7 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
         keep: Keep::ThisRun,
         // Faults end processes, and what was committed has to outlive them.
         durability: Durability::Full,
+        broker: Broker::Cluster,
         profile: Profile::Dev,
         source: Source::Private,
     };
@@ -96,6 +97,9 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
     let mut system = System::start_linked(&options, places, Some(build), |servers, ports| {
         let links = links(servers, ports)?;
         suite = Some(Suite::start(places, &links, args)?);
+        for server in std::iter::once(&mut servers.nats).chain(&mut servers.cluster.peers) {
+            nats::wait_until_healthy(server)?;
+        }
         spare = Some(ports.take()?);
         Ok(links)
     })?;
@@ -130,24 +134,32 @@ fn evidence(places: &Places) -> PathBuf {
     places.target.join("chaos")
 }
 
-/// A proxy for each service in front of each server that it uses.
+/// A proxy for each service in front of each server that it uses, and on each route between two servers.
 fn links(servers: &Servers, ports: &mut Ports) -> Result<Links> {
-    let target = |url| links::port(url).context("a server without a port");
-    let postgres = ("postgres", target(&servers.postgres.url)?);
-    let nats = ("nats", target(&servers.nats.url)?);
-    let redis = ("redis", target(&servers.redis.url)?);
-    let gateways = (1..=GATEWAYS).map(|i| (format!("g{i}"), vec![nats]));
-    let stores = (1..=STORES).map(|i| (format!("s{i}"), vec![postgres, nats, redis]));
+    let target = |server: &Server| links::port(&server.url).context("a server without a port");
+    let postgres = ("postgres", target(&servers.postgres)?);
+    let redis = ("redis", target(&servers.redis)?);
+    let first = target(&servers.nats)?;
+    let mut all_nats = vec![("nats", first)];
+    for peer in &servers.cluster.peers {
+        all_nats.push(("nats", target(peer)?));
+    }
+    let nats = |i: usize| all_nats.iter().cycle().nth(i).copied();
+    // Each gateway is at a server of its own, and so are the stores.
+    let gateways = (1..=GATEWAYS).map(|i| (format!("g{i}"), vec![nats(i)]));
+    let stores =
+        (1..=STORES).map(|i| (format!("s{i}"), vec![Some(postgres), nats(i), Some(redis)]));
     // Never broken: it follows Postgres when that is another one.
-    let suite = std::iter::once(("suite".to_owned(), vec![postgres]));
-    let mut links = Vec::new();
+    let suite = std::iter::once(("suite".to_owned(), vec![Some(postgres)]));
+    let mut links = servers.cluster.routes.clone();
     for (service, used) in gateways.chain(stores).chain(suite) {
-        for (server, target) in used {
+        for (server, target) in used.into_iter().flatten() {
             links.push(Link {
                 service: service.clone(),
                 server,
                 port: ports.take()?,
                 target,
+                known: if server == "nats" { first } else { target },
             });
         }
     }
@@ -280,6 +292,7 @@ impl Suite {
             server,
             port,
             target,
+            ..
         } in &links.0
         {
             command.args(["--link", &format!("{service}/{server}={port}:{target}")]);

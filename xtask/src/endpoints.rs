@@ -23,6 +23,10 @@ pub(crate) fn of_servers(servers: &Servers) -> Vec<(&'static str, String)> {
     vec![
         ("postgres", of_server(&servers.postgres)),
         ("nats", of_server(&servers.nats)),
+        (
+            "nats_peers",
+            json::array(servers.cluster.peers.iter().map(of_server)),
+        ),
         ("redis", of_server(&servers.redis)),
         ("turn", of_relay(&servers.coturn)),
     ]

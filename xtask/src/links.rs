@@ -11,6 +11,8 @@ pub(crate) struct Link {
     pub(crate) port: u16,
     /// Where the server listens, on loopback.
     pub(crate) target: u16,
+    /// The port in the URLs that it stands for: where several servers are one, another one's.
+    pub(crate) known: u16,
 }
 
 /// Every proxy of a run. Whoever has none goes to the server itself.
@@ -21,7 +23,7 @@ impl Links {
     /// Returns `url` of a server as `service` is to know it.
     pub(crate) fn url(&self, service: &str, url: &str) -> String {
         let port = port(url);
-        let of_both = |link: &&Link| link.service == service && Some(link.target) == port;
+        let of_both = |link: &&Link| link.service == service && Some(link.known) == port;
         let link = self.0.iter().find(of_both);
         link.map_or_else(|| url.to_owned(), |link| moved(url, link.port))
     }
@@ -57,6 +59,7 @@ mod tests {
             server: "postgres",
             port: 7,
             target: 5432,
+            known: 5432,
         }]);
         let url = "postgres://chat:secret@127.0.0.1:5432/chat";
 

@@ -20,7 +20,7 @@ use crate::{
     run_dir::{Keep, RunDir},
     secret,
     servers::{
-        Durability, Programs, Servers,
+        Broker, Durability, Programs, Servers,
         haproxy::{self, Replica},
         nats, postgres, redis,
     },
@@ -36,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) port: Option<u16>,
     pub(crate) keep: Keep,
     pub(crate) durability: Durability,
+    pub(crate) broker: Broker,
     pub(crate) profile: Profile,
     /// Where missing servers come from.
     pub(crate) source: Source,
@@ -79,14 +80,21 @@ impl System {
         options: &Options,
         places: &Places,
         build: Option<Task>,
-        links: impl FnOnce(&Servers, &mut Ports) -> Result<Links>,
+        links: impl FnOnce(&mut Servers, &mut Ports) -> Result<Links>,
     ) -> Result<Self> {
         let mut free = Ports::new();
         let port = options.port.map_or_else(|| free.take(), Ok)?;
         let addresses = ports::public(port)?;
         let run = RunDir::open(places, options.keep)?;
         let programs = Programs::get(places, options.source)?;
-        let servers = Servers::start(&programs, places, &run, &mut free, options.durability)?;
+        let mut servers = Servers::start(
+            &programs,
+            places,
+            &run,
+            &mut free,
+            options.durability,
+            options.broker,
+        )?;
         if let Some(mut build) = build {
             let status = build.wait()?;
             ensure!(status.success(), "the build failed; see above");
@@ -112,7 +120,7 @@ impl System {
             nats_url_of_gateways: nats::url_of(&run, &servers.nats, "gateway")?,
             redis_url: servers.redis.url.clone(),
             redis_url_of_stores: redis::url_of_stores(&run, &servers.redis)?,
-            links: links(&servers, &mut free)?,
+            links: links(&mut servers, &mut free)?,
             stun_urls: servers.coturn.stun_urls(),
             turn_urls: servers.coturn.turn_urls(),
             turn_secret: servers.coturn.secret.clone(),

@@ -20,7 +20,7 @@ use crate::{
     process::{self, Task},
     python,
     run_dir::Keep,
-    servers::Durability,
+    servers::{Broker, Durability},
     services::{self, Profile},
     system::{Options, System},
     tally::Tally,
@@ -57,6 +57,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         port: None,
         keep: Keep::ThisRun,
         durability: Durability::None,
+        broker: Broker::Single,
         profile: Profile::Dev,
         source: Source::Private,
     };

@@ -376,10 +376,14 @@ impl Scene {
             sockets += gauge(&metrics, "chat_gateway_sockets");
             users += gauge(&metrics, "chat_gateway_users");
         }
-        let url = self.stage.endpoints.nats.monitor_url.as_ref();
-        let url = url.context("NATS tells nothing about itself")?;
-        let connections = self.get(&format!("{url}/connz?subs=1&limit=1024")).await?;
-        let interest = connections.matches(".usr.").count() as u64;
+        let endpoints = &self.stage.endpoints;
+        let mut interest = 0;
+        for server in std::iter::once(&endpoints.nats).chain(&endpoints.nats_peers) {
+            let url = server.monitor_url.as_ref();
+            let url = url.context("NATS tells nothing about itself")?;
+            let connections = self.get(&format!("{url}/connz?subs=1&limit=1024")).await?;
+            interest += connections.matches(".usr.").count() as u64;
+        }
         Ok((sockets, users, interest))
     }
 

@@ -18,6 +18,9 @@ pub struct Endpoints {
     pub postgres: Server,
     /// The broker.
     pub nats: Server,
+    /// Its other servers, where it is several.
+    #[serde(default)]
+    pub nats_peers: Vec<Server>,
     /// The shared state of calls.
     pub redis: Server,
     /// The load balancer's process.

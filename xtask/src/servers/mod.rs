@@ -26,6 +26,7 @@ use crate::{
     run_dir::RunDir,
 };
 use coturn::Relay;
+use nats::Cluster;
 
 /// How long a server may take to start; a crashed Postgres replays its log first.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,6 +38,15 @@ pub(crate) enum Durability {
     Full,
     /// Faster, and lost in a power cut; for tests.
     None,
+}
+
+/// What NATS is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broker {
+    /// One server.
+    Single,
+    /// Three.
+    Cluster,
 }
 
 /// The programs that [`Servers::start`] and [`haproxy::start`] run.
@@ -79,6 +89,8 @@ pub(crate) struct Servers {
     pub(crate) redis: Server,
     /// Requests and fan-out.
     pub(crate) nats: Server,
+    /// The others, where NATS is several servers.
+    pub(crate) cluster: Cluster,
     /// The durable authority. The URL is a superuser's, so that tests can create databases.
     pub(crate) postgres: Server,
 }
@@ -95,7 +107,8 @@ pub(crate) struct Server {
 }
 
 impl Servers {
-    /// Starts all of them and waits until they answer.
+    /// Starts all of them and waits until they answer; several servers of NATS answer when something
+    /// leads over their routes.
     ///
     /// # Errors
     ///
@@ -106,10 +119,19 @@ impl Servers {
         run: &RunDir,
         ports: &mut Ports,
         durability: Durability,
+        broker: Broker,
     ) -> Result<Self> {
+        let (nats, cluster) = match broker {
+            Broker::Single => (
+                nats::start(&programs.nats, places, run, ports)?,
+                Cluster::default(),
+            ),
+            Broker::Cluster => Cluster::start(&programs.nats, places, run, ports)?,
+        };
         Ok(Self {
             coturn: coturn::start(&programs.coturn, places, run, ports)?,
-            nats: nats::start(&programs.nats, places, run, ports)?,
+            nats,
+            cluster,
             redis: redis::start(&programs.redis, places, run, ports)?,
             postgres: postgres::start(&programs.postgres, run, ports, durability)?,
         })
@@ -124,6 +146,7 @@ impl Servers {
             &mut self.postgres.running,
         ]
         .into_iter()
+        .chain(self.cluster.peers.iter_mut().map(|peer| &mut peer.running))
     }
 }
 

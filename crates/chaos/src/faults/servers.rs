@@ -4,19 +4,47 @@ use anyhow::{Context as _, ensure};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::sleep,
 };
 
-use super::Site;
+use super::{Site, services::one};
 use crate::rng::Rng;
 
+/// One after the other, as when they are updated without being asked.
 pub(super) async fn kill_nats(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
-    site.replace("nats", rng.millis(0, 2_500)).await?;
-    Ok(vec!["nats".to_owned()])
+    for name in site.brokers() {
+        site.replace(&name, rng.millis(0, 2_500)).await?;
+    }
+    Ok(nats())
 }
 
 pub(super) async fn stop_nats(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
-    site.stop("nats", rng.millis(500, 4_000), false).await?;
-    Ok(vec!["nats".to_owned()])
+    let name = one(&mut rng, &site.brokers())?;
+    site.stop(&name, rng.millis(500, 4_000), false).await?;
+    Ok(nats())
+}
+
+/// What is said at one server is not heard at another for a while; services of both work on.
+pub(super) async fn cut_route(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
+    for _ in 0..2 {
+        let routes = site.routes();
+        let route = rng.pick(&routes).context("NATS is one server")?;
+        let draw = rng.below(4);
+        route.change(|trouble| match draw {
+            0 => trouble.mute = true,
+            1 => trouble.deaf = true,
+            2 => (trouble.mute, trouble.deaf) = (true, true),
+            _ => trouble.cut = true,
+        });
+        sleep(rng.millis(1_000, 6_000)).await;
+        route.heal();
+        sleep(rng.millis(0, 1_000)).await;
+    }
+    Ok(nats())
+}
+
+fn nats() -> Vec<String> {
+    vec!["nats".to_owned()]
 }
 
 pub(super) async fn flush_redis(site: Site, _rng: Rng) -> anyhow::Result<Vec<String>> {

@@ -70,6 +70,10 @@ impl Pids {
         let name = |prefix: &'static str| move |(i, pid)| (format!("{prefix}{}", i + 1), pid);
         let mut pids: BTreeMap<_, _> = gateways.enumerate().map(name("g")).collect();
         pids.extend(stores.enumerate().map(name("s")));
+        pids.extend(endpoints.nats_peers.iter().zip(2..).map(|(peer, i)| {
+            let name = format!("nats{i}");
+            (name, peer.pid)
+        }));
         for (name, pid) in [
             ("postgres", endpoints.postgres.pid),
             ("nats", endpoints.nats.pid),
@@ -134,6 +138,29 @@ impl Site {
         (1..=self.endpoints.stores.len())
             .map(|i| format!("s{i}"))
             .collect()
+    }
+
+    /// Returns the names of all servers of NATS, and where they tell about themselves.
+    fn nats_monitors(&self) -> impl Iterator<Item = (String, &str)> {
+        let name = |i| match i {
+            1 => "nats".to_owned(),
+            i => format!("nats{i}"),
+        };
+        let servers = std::iter::once(&self.endpoints.nats).chain(&self.endpoints.nats_peers);
+        let monitors = (1..).zip(servers);
+        monitors
+            .map(move |(i, server)| (name(i), server.monitor_url.as_deref().unwrap_or_default()))
+    }
+
+    /// Returns the names of all servers of NATS.
+    pub(super) fn brokers(&self) -> Vec<String> {
+        self.nats_monitors().map(|(name, _)| name).collect()
+    }
+
+    /// Returns the links between the servers of NATS.
+    pub(super) fn routes(&self) -> Vec<&Link> {
+        let is_route = |link: &&Link| link.service.starts_with("nats");
+        self.links.iter().filter(is_route).collect()
     }
 
     /// Returns the links of a service to a server.
@@ -233,8 +260,12 @@ impl Site {
         let admin_url = gateway
             .map(|gateway| &gateway.admin_url)
             .or(store.map(|store| &store.admin_url));
-        if let Some(url) = admin_url {
-            let url = format!("{url}/readyz");
+        let mut monitors = self.nats_monitors();
+        let monitor = monitors.find_map(|(broker, url)| (broker == name).then_some(url));
+        let page = admin_url
+            .map(|url| format!("{url}/readyz"))
+            .or(monitor.map(|url| format!("{url}/healthz")));
+        if let Some(url) = page {
             let answer = self
                 .http
                 .get(url)
@@ -250,7 +281,6 @@ impl Site {
                 .is_ok_and(|answer| answer.is_ok());
         }
         let url = match name {
-            "nats" => &self.endpoints.nats.url,
             "redis" => &self.endpoints.redis.url,
             _ => &self.endpoints.public,
         };
