@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use sqlx::{PgPool, Row as _};
+use sqlx::{PgConnection, PgPool, Row as _};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -123,8 +123,14 @@ impl Scene {
     ///
     /// Returns what could not be read.
     pub async fn collect(&self) -> anyhow::Result<()> {
-        self.messages().await?;
-        self.unread().await?;
+        // At one moment: what was asked over a connection that was lost may still change both.
+        let mut moment = self.database.begin().await?;
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            .execute(&mut *moment)
+            .await?;
+        self.messages(&mut moment).await?;
+        self.unread(&mut moment).await?;
+        moment.commit().await?;
         self.call_rows().await?;
         self.outbox().await?;
         self.rest().await?;
@@ -132,7 +138,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn messages(&self) -> anyhow::Result<()> {
+    async fn messages(&self, moment: &mut PgConnection) -> anyhow::Result<()> {
         let recorder = &self.stage.recorder;
         for talk in self.all_talks() {
             let rows = sqlx::query(
@@ -142,7 +148,7 @@ impl Scene {
                  FROM messages WHERE conversation_id::text = $1 ORDER BY created_at",
             )
             .bind(&talk.id)
-            .fetch_all(&self.database)
+            .fetch_all(&mut *moment)
             .await?;
             for row in rows {
                 let result = Message {
@@ -163,7 +169,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn unread(&self) -> anyhow::Result<()> {
+    async fn unread(&self, moment: &mut PgConnection) -> anyhow::Result<()> {
         let ids: Vec<_> = self
             .all_talks()
             .iter()
@@ -174,7 +180,7 @@ impl Scene {
              WHERE conversation_id::text = ANY ($1)",
         )
         .bind(ids)
-        .fetch_all(&self.database)
+        .fetch_all(&mut *moment)
         .await?;
         for row in rows {
             let event = Event::UnreadRow {

@@ -133,7 +133,6 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
     let lane = |lane| faults::run(lane, site.clone(), rng.clone(), until, || true);
     tokio::join!(lane(Lane::Services), lane(Lane::Servers));
     progress.abort();
-    pulse.abort();
 
     recorder.note("suite", Event::Healed);
     phase.send_replace(Phase::Settling);
@@ -143,6 +142,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
         database: rig.database.clone(),
     };
     settle(&scene, &mut crowd).await?;
+    pulse.abort();
     scene.collect().await?;
     let sockets = crowd.devices.len() as u64;
     scene

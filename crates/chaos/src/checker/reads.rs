@@ -127,7 +127,12 @@ fn going_back(index: &Index<'_>) -> Vec<Violation> {
         .flatten()
         .filter(|row| !row.message.is_read)
     {
-        unread.insert(&row.message.id, (u64::MAX, row.record));
+        // Who lost their connection had asked before that: it may be marked after this was seen.
+        let seen = row.record.t_invoke;
+        let last = unread.entry(&row.message.id).or_insert((0, row.record));
+        if last.0 < seen {
+            *last = (seen, row.record);
+        }
     }
     let back = unread.into_iter().filter_map(|(id, (at, later))| {
         let (t_done, earlier) = read.get(id)?;

@@ -99,6 +99,17 @@ fn i10_sees_a_call_that_outlives_a_caller_who_is_gone() {
 }
 
 #[test]
+fn i10_allows_it_only_where_redis_forgot_since_when_the_caller_was_gone() {
+    let outlived = |story: &mut Story, target| {
+        unanswered(story, 0);
+        story.call_row(|call| call.abandoned = true);
+        story.fault(9 * S, 10 * S, target);
+    };
+    assert_allowed(|story| outlived(story, "redis"));
+    assert_seen("I10", |story| outlived(story, "nats"));
+}
+
+#[test]
 fn i10_sees_an_outcome_that_its_answer_does_not_fit() {
     assert_seen("I10", |story| {
         story.call_row(|call| call.answered_at = None);

@@ -17,18 +17,25 @@ fn i12_sees_somebody_shown_otherwise_than_they_are() {
 
 #[test]
 fn i12_sees_somebody_shown_to_a_stranger() {
-    assert_seen("I12", |story| {
-        let mut event = presence(BOB, "mallory", true, Some(true));
-        if let Event::Presence { args, .. } = &mut event {
-            args.is_contact = false;
-        }
-        story.note(32 * S, "suite", event);
-    });
+    for (at, connected) in [(32, Some(true)), (12, None)] {
+        assert_seen("I12", |story| {
+            let mut event = presence(BOB, "mallory", true, connected);
+            if let Event::Presence { args, .. } = &mut event {
+                args.is_contact = false;
+            }
+            story.note(at * S, "suite", event);
+        });
+    }
 }
 
 fn flapped(story: &mut Story) {
+    gone_since(story, 12 * S);
+}
+
+/// Ann is back at 13 s, and is shown as gone just before.
+fn gone_since(story: &mut Story, gone: u64) {
     // Ann's device is p0's.
-    story.note(12 * S, ANNS, Event::Disconnected { args: socket(1, 1) });
+    story.note(gone, ANNS, Event::Disconnected { args: socket(1, 1) });
     story.add(
         13 * S,
         Some(13 * S),
@@ -59,6 +66,12 @@ fn i12_allows_it_while_nobody_could_say_otherwise() {
         flapped(story);
         story.fault(4 * S, 5 * S, "g1");
     });
+}
+
+#[test]
+fn i12_allows_somebody_to_be_shown_as_gone_who_was_for_longer_than_the_grace() {
+    assert_allowed(|story| gone_since(story, 4 * S));
+    assert_seen("I12", |story| gone_since(story, 5 * S));
 }
 
 #[test]
@@ -146,6 +159,17 @@ fn i16_allows_work_to_be_dropped_that_something_else_keeps_from_ending() {
             "suite",
             Event::Drained { key, result },
         );
+        story.fault(20 * S, 22 * S, "nats");
+    });
+}
+
+#[test]
+fn i16_sees_a_process_that_broke_down_whatever_else_was_broken() {
+    assert_seen("I16", |story| {
+        let result = "signal: 6 (SIGABRT)".to_owned();
+        let key = "g1".to_owned();
+        let drained = Event::Drained { key, result };
+        story.add(20 * S, Some(21 * S), "suite", drained);
         story.fault(20 * S, 22 * S, "nats");
     });
 }

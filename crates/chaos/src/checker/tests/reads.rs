@@ -1,7 +1,7 @@
 //! Against I8 and I9.
 
 use super::{
-    assert_seen,
+    assert_allowed, assert_seen,
     story::{ANN, BOB, BOBS, S, Story, TALK, id, message},
 };
 use crate::history::{Event, Marking, Message, Whose, Window};
@@ -113,6 +113,30 @@ fn i9_sees_what_was_read_and_then_was_not() {
         };
         story.add(15 * S, Some(15 * S + 10), "p0.rest", event);
     });
+}
+
+#[test]
+fn i9_allows_a_message_to_be_marked_after_the_rows_were_read_and_not_before() {
+    let seen_as_read = |story: &mut Story, at| {
+        let args = Window {
+            user: BOB.to_owned(),
+            after: Some(3),
+            limit: 1,
+            ascending: true,
+            ..Window::default()
+        };
+        let event = Event::Page {
+            key: TALK.to_owned(),
+            args,
+            result: vec![Message {
+                is_read: true,
+                ..message(4)
+            }],
+        };
+        story.add(at, Some(at + 10), "p1.rest", event);
+    };
+    assert_allowed(|story| seen_as_read(story, 33 * S));
+    assert_seen("I9", |story| seen_as_read(story, 28 * S));
 }
 
 #[test]
