@@ -8,7 +8,7 @@ use crate::{
     places::Places,
     process::{self, Task},
     run_dir::Keep,
-    servers::{Broker, Durability},
+    servers::Durability,
     services::{self, Profile},
     system::{Options, System},
     tied,
@@ -27,7 +27,6 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
         port: None,
         keep: Keep::ThisRun,
         durability: Durability::Full,
-        broker: Broker::Single,
         profile: Profile::Release,
         source: Source::Private,
     };

@@ -87,22 +87,23 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
         keep: Keep::ThisRun,
         // Faults end processes, and what was committed has to outlive them.
         durability: Durability::Full,
-        broker: Broker::Cluster,
         profile: Profile::Dev,
         source: Source::Private,
     };
     let build = test::build(places)?;
     let mut suite = None;
     let mut spare = None;
-    let mut system = System::start_linked(&options, places, Some(build), |servers, ports| {
-        let links = links(servers, ports)?;
-        suite = Some(Suite::start(places, &links, args)?);
-        for server in std::iter::once(&mut servers.nats).chain(&mut servers.cluster.peers) {
-            nats::wait_until_healthy(server)?;
-        }
-        spare = Some(ports.take()?);
-        Ok(links)
-    })?;
+    let broker = Broker::Cluster;
+    let mut system =
+        System::start_linked(&options, places, Some(build), broker, |servers, ports| {
+            let links = links(servers, ports)?;
+            suite = Some(Suite::start(places, &links, args)?);
+            for server in std::iter::once(&mut servers.nats).chain(&mut servers.cluster.peers) {
+                nats::wait_until_healthy(server)?;
+            }
+            spare = Some(ports.take()?);
+            Ok(links)
+        })?;
     let suite = suite.as_mut().context("the suite was not started")?;
     let endpoints = system.run.path.join("endpoints.json");
     system.write_endpoints(&endpoints)?;

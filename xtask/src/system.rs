@@ -36,7 +36,6 @@ pub(crate) struct Options {
     pub(crate) port: Option<u16>,
     pub(crate) keep: Keep,
     pub(crate) durability: Durability,
-    pub(crate) broker: Broker,
     pub(crate) profile: Profile,
     /// Where missing servers come from.
     pub(crate) source: Source,
@@ -67,11 +66,13 @@ impl System {
     ///
     /// When anything can't be fetched, built or started; what was started is ended again.
     pub(crate) fn start(options: &Options, places: &Places, build: Option<Task>) -> Result<Self> {
-        Self::start_linked(options, places, build, |_, _| Ok(Links::default()))
+        Self::start_linked(options, places, build, Broker::Single, |_, _| {
+            Ok(Links::default())
+        })
     }
 
-    /// As [`System::start`], the services finding the servers through `links`, which is asked when
-    /// the build is there and the servers answer.
+    /// As [`System::start`], NATS being `broker` and the services finding the servers through `links`,
+    /// which is asked when the build is there and the servers answer.
     ///
     /// # Errors
     ///
@@ -80,6 +81,7 @@ impl System {
         options: &Options,
         places: &Places,
         build: Option<Task>,
+        broker: Broker,
         links: impl FnOnce(&mut Servers, &mut Ports) -> Result<Links>,
     ) -> Result<Self> {
         let mut free = Ports::new();
@@ -87,14 +89,9 @@ impl System {
         let addresses = ports::public(port)?;
         let run = RunDir::open(places, options.keep)?;
         let programs = Programs::get(places, options.source)?;
-        let mut servers = Servers::start(
-            &programs,
-            places,
-            &run,
-            &mut free,
-            options.durability,
-            options.broker,
-        )?;
+        let durability = options.durability;
+        let mut servers =
+            Servers::start_as(&programs, places, &run, &mut free, durability, broker)?;
         if let Some(mut build) = build {
             let status = build.wait()?;
             ensure!(status.success(), "the build failed; see above");

@@ -20,7 +20,7 @@ use crate::{
     process::{self, Task},
     python,
     run_dir::Keep,
-    servers::{Broker, Durability},
+    servers::Durability,
     services::{self, Profile},
     system::{Options, System},
     tally::Tally,
@@ -57,7 +57,6 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         port: None,
         keep: Keep::ThisRun,
         durability: Durability::None,
-        broker: Broker::Single,
         profile: Profile::Dev,
         source: Source::Private,
     };

@@ -12,7 +12,7 @@ use crate::{
     ports::Ports,
     process::{self, Running},
     run_dir::{Keep, RunDir},
-    servers::{Broker, Durability, Programs, Servers},
+    servers::{Durability, Programs, Servers},
     services::{self, Profile},
     system::{Options, System},
     tail::Tail,
@@ -30,7 +30,6 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
         port: Some(args.option("--port")?.unwrap_or(3000)),
         keep: keep(&mut args),
         durability: durability(&mut args),
-        broker: Broker::Single,
         profile: if args.flag("--release") {
             Profile::Release
         } else {
@@ -78,14 +77,7 @@ pub(crate) fn servers(mut args: Args, places: &Places) -> Result<()> {
     forget(file.as_deref())?;
     let run = RunDir::open(places, keep)?;
     let programs = Programs::get(places, source)?;
-    let mut servers = Servers::start(
-        &programs,
-        places,
-        &run,
-        &mut Ports::new(),
-        durability,
-        Broker::Single,
-    )?;
+    let mut servers = Servers::start(&programs, places, &run, &mut Ports::new(), durability)?;
     println!("DATABASE_URL={}", servers.postgres.url);
     println!("NATS_URL={}", servers.nats.url);
     println!("REDIS_URL={}", servers.redis.url);

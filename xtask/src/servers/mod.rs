@@ -107,13 +107,27 @@ pub(crate) struct Server {
 }
 
 impl Servers {
-    /// Starts all of them and waits until they answer; several servers of NATS answer when something
-    /// leads over their routes.
+    /// Starts all of them and waits until they answer.
     ///
     /// # Errors
     ///
     /// When one does not start; shows the end of its log.
     pub(crate) fn start(
+        programs: &Programs,
+        places: &Places,
+        run: &RunDir,
+        ports: &mut Ports,
+        durability: Durability,
+    ) -> Result<Self> {
+        Self::start_as(programs, places, run, ports, durability, Broker::Single)
+    }
+
+    /// As [`Servers::start`]; several servers of NATS answer when something leads over their routes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Servers::start`].
+    pub(crate) fn start_as(
         programs: &Programs,
         places: &Places,
         run: &RunDir,
