@@ -45,6 +45,8 @@ describe('the examples of care', () => {
     const patient = await connectRoot(t, user);
     const hook = mount(hookWith, doctor.token);
     t.after(() => hook.unmount());
+    // Not shown by the hook: what was said before is history.
+    await new Promise((resolve) => hook.render().socket.once('connect', resolve));
 
     patient.emit('typing_start', { receiverId: doctor.id });
     patient.emit('send_message', { receiverId: doctor.id, content: 'Hello!' });
