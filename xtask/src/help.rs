@@ -48,6 +48,11 @@ TEST
   bench [FLAGS..]     Measures an optimised system of its own. --gateways and --stores as for up;
                 other flags go to the load generator, see `cargo run -p loadtest -- bench --help`.
 
+  loadtest [FLAGS..]  Puts a load on the system that `up` runs, or on a deployment (--url, --pairs):
+                sockets, conversations, messages, calls. Says what was lost, doubled, out of order or
+                late, and writes target/loadtest/report.html. All flags:
+                `cargo run -p loadtest -- run --help`.
+
 CHECK
   audit verify [FLAGS..]
                 Looks for rows of the log of accesses that were edited, deleted, swapped or put there,

@@ -26,6 +26,7 @@ mod http;
 mod json;
 mod layers;
 mod links;
+mod loadtest;
 mod lock;
 mod node;
 mod ops;
@@ -88,6 +89,7 @@ fn run() -> Result<bool> {
         "chromium" => chromium::print(args, &places)?,
         "conformance-server" => services::conformance_server(args, &places)?,
         "layers" => layers::command(args, &places)?,
+        "loadtest" => return loadtest::command(args, &places),
         "ops" => ops::command(args, &places)?,
         "servers" => up::servers(args, &places)?,
         "sqlx" => sqlx::command(args, &places)?,

@@ -53,11 +53,15 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
         .services()
         .map(|service| Tail::follow(&service.running.name, &service.running.log))
         .collect::<Result<Vec<_>>>()?;
+    // There `cargo xtask loadtest` looks.
+    let here = system.run.path.join("endpoints.json");
+    system.write_endpoints(&here)?;
     if let Some(file) = &file {
         system.write_endpoints(file)?;
     }
     describe(&system);
     watch(&mut system.processes(), &mut tails);
+    forget(Some(&here))?;
     println!("ending");
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! A Socket.IO client over WebSocket: as little as generators of load and of faults need.
 
-use std::collections::VecDeque;
-
-use anyhow::{Context as _, bail, ensure};
-use socketio_protocol::ws::{Decoder, Message, OpCode, client};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    task::{Poll, ready},
 };
+
+use anyhow::{Context as _, ensure};
+use socketio_protocol::ws::{Decoder, Message, OpCode, client};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+
+use crate::stream::{self, Stream};
 
 /// Any mask will do: it guards old proxies against scripts in browsers, and there is neither here.
 const MASK: [u8; 4] = [0x5a; 4];
@@ -17,13 +21,13 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// One connected socket on `/chat`.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     decoder: Decoder,
     received: VecDeque<String>,
 }
 
 impl Client {
-    /// Connects to `http://host:port` and joins the namespace with `token`.
+    /// Connects to `http://host:port`, or `https://`, and joins the namespace with `token`.
     ///
     /// # Errors
     ///
@@ -33,24 +37,21 @@ impl Client {
         Ok(client)
     }
 
-    /// Connects to `http://host:port`, joins the namespace with the JSON `auth`, and returns the JSON
+    /// Connects to `http://host:port`, or `https://`, joins the namespace with the JSON `auth`, and returns the JSON
     /// that was answered, too.
     ///
     /// # Errors
     ///
     /// As [`Client::connect`].
     pub async fn open(url: &str, auth: &str) -> anyhow::Result<(Self, String)> {
-        let address = url
-            .strip_prefix("http://")
-            .context("only http:// is supported")?;
-        let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let (mut stream, host) = stream::connect(url).await?;
         let request = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {address}\r\n\
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\n\
              Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
 
         let head = read_head(&mut stream).await?;
         ensure!(
@@ -124,18 +125,20 @@ impl Client {
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        // On the stack only while it is used: ten thousand waiting clients need no buffer.
-        self.stream.readable().await?;
-        let mut buffer = [0; 16 * 1024];
-        let n = match self.stream.try_read(&mut buffer) {
-            Ok(0) => bail!("the server closed the connection"),
-            Ok(n) => n,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+        poll_fn(|cx| {
+            // On the stack only while it is used: ten thousand waiting clients need no buffer.
+            let mut buffer = [0; 16 * 1024];
+            let mut buffer = ReadBuf::new(&mut buffer);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            Poll::Ready(self.take(buffer.filled_mut()))
+        })
+        .await
+    }
+
+    fn take(&mut self, read: &mut [u8]) -> anyhow::Result<()> {
+        ensure!(!read.is_empty(), "the server closed the connection");
         let received = &mut self.received;
         let mut closed = false;
-        let read = buffer.get_mut(..n).unwrap_or_default();
         self.decoder.decode(read, |message| match message {
             Message::Text(text) => received.push_back(text.to_owned()),
             Message::Close(_) => closed = true,
@@ -152,12 +155,14 @@ impl Client {
     /// Returns that the connection is gone.
     pub async fn send(&mut self, packet: &str) -> anyhow::Result<()> {
         let frame = client::frame(OpCode::Text, packet.as_bytes(), MASK);
-        Ok(self.stream.write_all(&frame).await?)
+        self.stream.write_all(&frame).await?;
+        // Over TLS, what is written may wait.
+        Ok(self.stream.flush().await?)
     }
 }
 
 /// Reads up to the blank line, byte by byte: what follows belongs to the WebSocket.
-async fn read_head(stream: &mut TcpStream) -> anyhow::Result<String> {
+async fn read_head(stream: &mut Box<dyn Stream>) -> anyhow::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         ensure!(head.len() < 8_192, "the server's answer does not end");

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod endpoints;
+mod stream;
 pub mod users;
 
 pub use client::Client;

@@ -1,12 +1,15 @@
-//! Load generator and benchmarks. `cargo xtask bench` starts a system and runs this against it.
+//! Load generator and benchmarks. `cargo xtask bench` starts a system and runs this against it;
+//! `cargo xtask loadtest` runs it against one that is there.
 //!
-//! Every figure is printed beside a yardstick that was measured in the same run, since machines
+//! Every figure of the benchmarks is printed beside a yardstick that was measured in the same run, since machines
 //! differ. It opens sockets only to the addresses in the endpoints file.
 
 mod abuse;
 mod calls;
+mod device;
 mod idle;
 mod latency;
+mod load;
 mod machine;
 mod peak;
 mod recovery;
@@ -14,7 +17,7 @@ mod report;
 mod rolling;
 mod yardstick;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use load_kit::{client, endpoints, users};
@@ -32,6 +35,8 @@ struct Args {
 enum Command {
     /// Measures a running system and prints a table of figures.
     Bench(BenchArgs),
+    /// Puts a load on a deployment, and tells what was lost, doubled, out of order or late.
+    Run(load::LoadArgs),
     /// Accepts connections and does nothing with them: what a socket costs at the least.
     #[command(hide = true)]
     HoldSockets,
@@ -86,15 +91,22 @@ enum Part {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
-        Command::Bench(args) => bench(&args).await,
-        Command::HoldSockets => yardstick::hold_sockets().await,
-    }
+async fn main() -> anyhow::Result<ExitCode> {
+    // There is one at most: nothing was connected before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let is_right = match Args::parse().command {
+        Command::Bench(args) => bench(&args).await.map(|()| true),
+        Command::Run(args) => load::run(&args).await,
+        Command::HoldSockets => yardstick::hold_sockets().await.map(|()| true),
+    };
+    Ok(if is_right? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let endpoints = Endpoints::load(&args.endpoints)?;
     let mut report = Report::new();
 

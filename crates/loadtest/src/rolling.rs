@@ -4,7 +4,7 @@
 //! What clients notice is counted: how long they are away, how many come back at once, how late
 //! messages get, and whether any is lost or doubled.
 
-mod device;
+mod guest;
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 use rustix::process::{Pid, Signal};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use self::device::Device;
+use self::guest::Guest;
 use crate::{
     endpoints::Endpoints,
     latency::quantile,
@@ -84,16 +84,16 @@ pub(crate) async fn measure(
     let mut clients = JoinSet::new();
     for pair in pairs.iter().take(TALKING) {
         // The one who hears first: nobody hears what was said before.
-        let (receiver, client) = Device::open(&run, &pair.consultant, &stopped).await?;
-        clients.spawn(receiver.hear(client));
-        let (sender, client) = Device::open(&run, &pair.patient, &stopped).await?;
-        clients.spawn(sender.talk(client, pair.conversation.clone()));
+        let receiver = Guest::open(&run, &pair.consultant, &stopped).await?;
+        clients.spawn(receiver.hear());
+        let sender = Guest::open(&run, &pair.patient, &stopped).await?;
+        clients.spawn(sender.talk(pair.conversation.clone()));
     }
     let secret = endpoints.secret("consult")?;
     for _ in 0..IDLE {
         let user = User::new(secret, "patient")?;
-        let (device, client) = Device::open(&run, &user, &stopped).await?;
-        clients.spawn(device.hear(client));
+        let guest = Guest::open(&run, &user, &stopped).await?;
+        clients.spawn(guest.hear());
     }
 
     let begun = tokio::select! {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chat_domain::{AppId, Seq, UserId};
+use chat_domain::{AppId, ConversationId, Seq, UserId};
 use chat_store::{
     pg::Pg,
     ports::{Depth, Overviews as _, Slice, Store as _, Wanted},
@@ -22,51 +22,146 @@ use chat_store::{
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 
 const ROUNDS: usize = 200;
+const WANTED: Wanted<'_> = Wanted {
+    business: None,
+    limit: 50,
+    since: None,
+};
+const DEPTH: Depth = Depth {
+    conversations: 100,
+    messages: 2_000,
+    scanned: 20_000,
+    found: 50,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let url = env::var("DATABASE_URL").context("DATABASE_URL names no server")?;
     let many = env::args().nth(1).map_or(Ok(10_000_000), |it| it.parse())?;
-    let few = measure(&url, 1_000, false).await?;
-    let much = measure(&url, many, true).await?;
+    let (few, _) = Library::fill(&url, 1_000).await?;
+    let (much, mut sql) = Library::fill(&url, many).await?;
+    plans(&mut sql).await?;
+    sql.close().await?;
+
     println!("{:<24}{:>12}{many:>12}{:>8}", "median, µs", 1_000, "ratio");
-    for ((name, few), (_, much)) in few.iter().zip(&much) {
+    for question in Question::ALL {
+        // In turn, so that whatever else goes on here meets both.
+        let (mut of_few, mut of_much) = (Vec::new(), Vec::new());
+        for _ in 0..question.n_rounds() {
+            of_few.push(few.ask(question).await?);
+            of_much.push(much.ask(question).await?);
+        }
+        let (few, much) = (median(of_few), median(of_much));
         let ratio = much.as_secs_f64() / few.as_secs_f64();
         let (few, much) = (few.as_micros(), much.as_micros());
-        println!("{name:<24}{few:>12}{much:>12}{ratio:>8.2}");
+        println!("{:<24}{few:>12}{much:>12}{ratio:>8.2}", question.name());
     }
-    Ok(())
+    few.remove(&url).await?;
+    much.remove(&url).await
 }
 
-async fn measure(
-    url: &str,
-    n_messages: i64,
-    with_plans: bool,
-) -> anyhow::Result<Vec<(&'static str, Duration)>> {
-    let name = format!("read_yardstick_{n_messages}");
-    let (server, _) = url
-        .rsplit_once('/')
-        .context("DATABASE_URL has no database")?;
-    let own = format!("{server}/{name}");
-    let mut admin = PgConnection::connect(url).await?;
-    run(&mut admin, format!("DROP DATABASE IF EXISTS {name}")).await?;
-    run(&mut admin, format!("CREATE DATABASE {name}")).await?;
-    let pg = Pg::connect(&own, 2).await?;
-    pg.migrate().await?;
-    pg.create_partitions().await?;
-    let mut sql = PgConnection::connect(&own).await?;
-    let started = Instant::now();
-    fill(&mut sql, n_messages).await?;
-    println!("{n_messages} messages filled in {:?}", started.elapsed());
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
 
-    let times = times(&pg).await?;
-    if with_plans {
-        plans(&mut sql).await?;
+/// A database with so many messages, and a conversation in it.
+struct Library {
+    name: String,
+    pg: Pg,
+    id: ConversationId,
+}
+
+/// What somebody asks of it.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    List,
+    Newest,
+    After,
+    Unread,
+    Search,
+}
+
+impl Question {
+    const ALL: [Self; 5] = [
+        Self::List,
+        Self::Newest,
+        Self::After,
+        Self::Unread,
+        Self::Search,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::List => "conversation list",
+            Self::Newest => "history page, newest",
+            Self::After => "history page, after",
+            Self::Unread => "unread count",
+            Self::Search => "search",
+        }
     }
-    pg.close().await;
-    sql.close().await?;
-    run(&mut admin, format!("DROP DATABASE {name}")).await?;
-    Ok(times)
+
+    const fn n_rounds(self) -> usize {
+        match self {
+            Self::Search => ROUNDS / 10,
+            Self::List | Self::Newest | Self::After | Self::Unread => ROUNDS,
+        }
+    }
+}
+
+impl Library {
+    async fn fill(url: &str, n_messages: i64) -> anyhow::Result<(Self, PgConnection)> {
+        let name = format!("read_yardstick_{n_messages}");
+        let (server, _) = url
+            .rsplit_once('/')
+            .context("DATABASE_URL has no database")?;
+        let own = format!("{server}/{name}");
+        let mut admin = PgConnection::connect(url).await?;
+        run(&mut admin, format!("DROP DATABASE IF EXISTS {name}")).await?;
+        run(&mut admin, format!("CREATE DATABASE {name}")).await?;
+        let pg = Pg::connect(&own, 2).await?;
+        pg.migrate().await?;
+        pg.create_partitions().await?;
+        let mut sql = PgConnection::connect(&own).await?;
+        let started = Instant::now();
+        fill(&mut sql, n_messages).await?;
+        println!("{n_messages} messages filled in {:?}", started.elapsed());
+
+        let (app, user) = (AppId::new("app")?, UserId::new("d0")?);
+        let own = pg.list_overviews(&app, &user, WANTED).await?;
+        anyhow::ensure!(own.len() == 10 && own.iter().all(|one| one.last.is_some()));
+        let id = own.first().context("no conversation")?.conversation.id;
+        Ok((Self { name, pg, id }, sql))
+    }
+
+    async fn ask(&self, question: Question) -> anyhow::Result<Duration> {
+        let Self { pg, id, .. } = self;
+        let (app, user) = (AppId::new("app")?, UserId::new("d0")?);
+        let page = |slice| pg.list_messages(*id, slice, 50, None);
+        let started = Instant::now();
+        let (found, expected) = match question {
+            Question::List => (pg.list_overviews(&app, &user, WANTED).await?.len(), 10),
+            Question::Newest => (page(Slice::Before(Seq(101))).await?.len(), 50),
+            Question::After => (page(Slice::After(Seq(20))).await?.len(), 50),
+            Question::Unread => {
+                let unread = pg.count_unread(&app, &user, None).await?;
+                (usize::try_from(unread)?, 30)
+            }
+            Question::Search => {
+                let found = pg.search_messages(&app, &user, "sugar 99", DEPTH, None);
+                (found.await?.len(), 10)
+            }
+        };
+        let taken = started.elapsed();
+        anyhow::ensure!(found == expected, "{question:?} found {found}");
+        Ok(taken)
+    }
+
+    async fn remove(self, url: &str) -> anyhow::Result<()> {
+        self.pg.close().await;
+        let mut admin = PgConnection::connect(url).await?;
+        run(&mut admin, format!("DROP DATABASE {}", self.name)).await
+    }
 }
 
 async fn run(connection: &mut PgConnection, statement: String) -> anyhow::Result<()> {
@@ -120,75 +215,6 @@ async fn fill(sql: &mut PgConnection, n_messages: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn times(pg: &Pg) -> anyhow::Result<Vec<(&'static str, Duration)>> {
-    let (app, user) = (AppId::new("app")?, UserId::new("d0")?);
-    let wanted = Wanted {
-        business: None,
-        limit: 50,
-        since: None,
-    };
-    let depth = Depth {
-        conversations: 100,
-        messages: 2_000,
-        scanned: 20_000,
-        found: 50,
-    };
-    let own = pg.list_overviews(&app, &user, wanted).await?;
-    anyhow::ensure!(own.len() == 10 && own.iter().all(|one| one.last.is_some()));
-    let id = own.first().context("no conversation")?.conversation.id;
-
-    let mut times = Vec::new();
-    let mut add = |name, mut taken: Vec<Duration>| {
-        taken.sort_unstable();
-        times.push((
-            name,
-            taken.get(taken.len() / 2).copied().unwrap_or_default(),
-        ));
-    };
-    let mut taken = Vec::new();
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        pg.list_overviews(&app, &user, wanted).await?;
-        taken.push(started.elapsed());
-    }
-    add("conversation list", std::mem::take(&mut taken));
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        let page = pg
-            .list_messages(id, Slice::Before(Seq(101)), 50, None)
-            .await?;
-        taken.push(started.elapsed());
-        anyhow::ensure!(page.len() == 50);
-    }
-    add("history page, newest", std::mem::take(&mut taken));
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        let page = pg
-            .list_messages(id, Slice::After(Seq(20)), 50, None)
-            .await?;
-        taken.push(started.elapsed());
-        anyhow::ensure!(page.len() == 50);
-    }
-    add("history page, after", std::mem::take(&mut taken));
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
-        let unread = pg.count_unread(&app, &user, None).await?;
-        taken.push(started.elapsed());
-        anyhow::ensure!(unread == 30);
-    }
-    add("unread count", std::mem::take(&mut taken));
-    for _ in 0..ROUNDS / 10 {
-        let started = Instant::now();
-        let found = pg
-            .search_messages(&app, &user, "sugar 99", depth, None)
-            .await?;
-        taken.push(started.elapsed());
-        anyhow::ensure!(found.len() == 10);
-    }
-    add("search", taken);
-    Ok(times)
-}
-
 /// Prints the plans that the statements get in the long run.
 async fn plans(sql: &mut PgConnection) -> anyhow::Result<()> {
     run(sql, "SET plan_cache_mode = force_generic_plan".to_owned()).await?;
@@ -203,6 +229,11 @@ async fn plans(sql: &mut PgConnection) -> anyhow::Result<()> {
             "messages.list_before",
             "uuid, bigint, bigint, timestamptz",
             page,
+        ),
+        (
+            "messages.list_after",
+            "uuid, bigint, bigint, timestamptz",
+            "'00000000-0000-7000-8000-000000000001', 20, 50, NULL",
         ),
         (
             "participants.count_unread",

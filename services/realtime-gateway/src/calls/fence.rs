@@ -138,6 +138,14 @@ impl Fence {
         self.calls.iter().any(|known| known.gate == Gate::Closed)
     }
 
+    /// Tells whether the device was told that a call rings, and nothing since.
+    #[must_use]
+    pub fn rang(&self, call: CallId) -> bool {
+        let rings = |known: &Known| known.told & (1 << Tell::Incoming as u16) != 0;
+        let mut calls = self.calls.iter();
+        calls.any(|known| known.call == call && known.gate == Gate::Closed && rings(known))
+    }
+
     fn enter(&mut self, call: CallId) -> &mut Known {
         let index = self.calls.iter().position(|known| known.call == call);
         let index = index.unwrap_or_else(|| {

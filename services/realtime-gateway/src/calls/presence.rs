@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chat_domain::{
     ChatError, ErrorKind,
-    call::{CallId, DeviceId, Notice, Recipient, Summary, Tell},
+    call::{CallId, DeviceId, Notice, Outcome, Recipient, Summary, Tell},
 };
 use chat_proto::v1;
 use tokio::{sync::Notify, time::Instant};
@@ -202,11 +202,18 @@ impl Calls {
     fn hear(&self, socket: &ChatSocket, arrival: &Arrival) {
         let user = &socket.session().user().id;
         let missed = arrival.missed.iter().map(|call| {
+            let is_cancelled = call.outcome == Some(Outcome::Cancelled);
+            let rang = socket.session().device().lock().fence().rang(call.id);
             let notice = Notice {
                 call: call.id,
                 version: call.version,
                 to: Recipient::Device(user.clone(), self.device(socket)),
-                tell: Tell::Missed,
+                // As the device hears that was there when it happened.
+                tell: if rang && is_cancelled {
+                    Tell::Ended
+                } else {
+                    Tell::Missed
+                },
             };
             (notice, call)
         });

@@ -207,6 +207,26 @@ async fn what_was_told_during_an_outage_is_told_after_it() {
     caller.expect_silence().await;
 }
 
+/// However it comes to hear that: its interface rings until it does.
+#[tokio::test]
+async fn where_it_rang_it_has_ended() {
+    let world = World::new().await;
+    let proxy = Proxy::new(nats_url().replace("nats://", "")).await;
+    let far = world.gateway_with(&proxy.address.to_string(), &[]).await;
+    let near = world.gateway().await;
+    let mut caller = world.connect_consultant(&near).await;
+    let mut callee = world.connect_patient(&far).await;
+    let call = ring(&world, &mut caller, &mut callee).await;
+
+    proxy.cut();
+    caller.emit("call:end", &to(&world.patient)).await;
+    eventually(|| world.store.outcome(call) == Some(Outcome::Cancelled)).await;
+    proxy.restore();
+
+    assert_eq!(call_id(&callee.expect("call:ended").await), call);
+    callee.expect_silence().await;
+}
+
 #[tokio::test]
 async fn a_gateway_says_that_it_lives() {
     let world = World::new().await;
