@@ -20,6 +20,12 @@ pub const REVOKED: &str = "chat.v1.ctl.revoked";
 /// Says to all gateways how much users and addresses asked of one of them.
 pub const USED: &str = "chat.v1.ctl.used";
 
+/// Below this, gateways are answered.
+pub const GATEWAY_INBOX: &str = "_INBOX.gateway";
+
+/// Below this, stores are answered.
+pub const STORE_INBOX: &str = "_INBOX.store";
+
 /// The stream that keeps what other services are told.
 pub const OUT_STREAM: &str = "CHAT_OUT";
 

@@ -33,8 +33,8 @@ pub struct LifecycleArgs {
     pub probe: bool,
 }
 
-/// Where the NATS servers are.
-#[derive(Debug, Clone, Args)]
+/// Where the NATS servers are, and how this service and they prove who they are.
+#[derive(Debug, Clone, Default, Args)]
 pub struct NatsArgs {
     /// NATS servers, separated by commas: `nats://[user:password@]host:port`.
     #[arg(
@@ -45,11 +45,33 @@ pub struct NatsArgs {
         default_value = "nats://127.0.0.1:4222"
     )]
     pub nats_url: Vec<Secret>,
+
+    /// Seed of the nkey by which the servers know this service, in place of a password.
+    #[arg(long, env = "NATS_NKEY_SEED", hide_env_values = true)]
+    pub nats_nkey_seed: Option<Secret>,
+
+    /// PEM file with the authorities that vouch for the servers. With it, nothing goes to NATS but by
+    /// TLS, to a server whose certificate has the name that is in the address.
+    #[arg(long, env = "NATS_CA_FILE")]
+    pub nats_ca_file: Option<PathBuf>,
+
+    /// PEM file with a certificate of this service, where the servers ask for one.
+    #[arg(
+        long,
+        env = "NATS_CERT_FILE",
+        requires = "nats_key_file",
+        requires = "nats_ca_file"
+    )]
+    pub nats_cert_file: Option<PathBuf>,
+
+    /// PEM file with the private key of that certificate.
+    #[arg(long, env = "NATS_KEY_FILE", requires = "nats_cert_file")]
+    pub nats_key_file: Option<PathBuf>,
 }
 
 impl NatsArgs {
     /// Returns each address. A secret from a file may hold several.
-    pub fn urls(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
         self.nats_url
             .iter()
             .flat_map(|urls| urls.expose().split(',').map(str::trim))
@@ -103,6 +125,7 @@ mod tests {
     fn one_secret_may_hold_several_addresses() {
         let nats = NatsArgs {
             nats_url: vec![Secret::from("nats://a:4222, nats://b:4222".to_owned())],
+            ..NatsArgs::default()
         };
 
         assert_eq!(

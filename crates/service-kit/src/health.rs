@@ -143,6 +143,16 @@ impl DependencyHealth {
         self.shared.dependencies.lock().get(self.name) == Some(&Condition::Up)
     }
 
+    /// Returns the reason of the last report, unless that was [`Self::up`].
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self.shared.dependencies.lock().get(self.name)? {
+            Condition::Down { reason } => Some(reason.clone()),
+            Condition::Up => None,
+            Condition::Unknown => None,
+        }
+    }
+
     fn set(&self, condition: Condition) -> bool {
         let mut dependencies = self.shared.dependencies.lock();
         let before = dependencies.insert(self.name, condition.clone());

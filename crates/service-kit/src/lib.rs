@@ -6,7 +6,7 @@
 //! ```no_run
 //! # use std::{net::SocketAddr, process::ExitCode};
 //! # use clap::Parser;
-//! use service_kit::{Service, TelemetryArgs};
+//! use service_kit::{Service, TelemetryArgs, TlsArgs};
 //!
 //! #[derive(Parser)]
 //! struct Config {
@@ -14,11 +14,13 @@
 //!     admin_listen: SocketAddr,
 //!     #[command(flatten)]
 //!     telemetry: TelemetryArgs,
+//!     #[command(flatten)]
+//!     tls: TlsArgs,
 //! }
 //!
 //! fn main() -> ExitCode {
 //!     let config = Config::parse();
-//!     service_kit::run("chat-store", &config.telemetry, config.admin_listen, start)
+//!     service_kit::run("chat-store", &config.telemetry, config.admin_listen, &config.tls, start)
 //! }
 //!
 //! /// Wires everything, spawns what runs for long, and returns.
@@ -48,7 +50,9 @@ pub mod nats;
 mod probe;
 mod run;
 mod secret;
+mod serve;
 mod telemetry;
+mod tls;
 mod trace;
 
 pub use args::{AppsArgs, LifecycleArgs, NatsArgs, TelemetryArgs};
@@ -58,7 +62,9 @@ pub use lifecycle::{DEFAULT_DRAIN_TIMEOUT, Lifecycle};
 pub use probe::probe;
 pub use run::{BindError, Service, bind, run};
 pub use secret::{Secret, SecretError};
+pub use serve::serve;
 pub use telemetry::LogFormat;
+pub use tls::{TlsArgs, TlsError};
 pub use trace::{TraceId, TraceParent};
 
 #[doc(hidden)]

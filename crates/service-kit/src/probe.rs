@@ -3,32 +3,111 @@
 //! Kubernetes asks by itself and has no use for it.
 
 use std::{
-    io::{Read as _, Write as _},
+    error::Error,
+    io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
+
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{self, CryptoProvider},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use crate::TlsArgs;
 
 /// How long connecting, and each read, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks `/readyz` on the admin address of a running instance; succeeds when it is ready.
+/// Asks `/readyz` on the admin address of a running instance with the same settings; succeeds when it
+/// is ready.
 #[must_use]
-pub fn probe(admin_listen: SocketAddr) -> ExitCode {
-    if is_ready(admin_listen).unwrap_or(false) {
+pub fn probe(admin_listen: SocketAddr, tls: &TlsArgs) -> ExitCode {
+    if is_ready(admin_listen, tls).unwrap_or(false) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&reachable(address), PATIENCE)?;
+fn is_ready(address: SocketAddr, tls: &TlsArgs) -> Result<bool, Box<dyn Error>> {
+    let address = reachable(address);
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    let Some(certificate) = tls.certificate()? else {
+        return ask(stream);
+    };
+    let own = Own {
+        certificate,
+        provider: Arc::new(crypto::aws_lc_rs::default_provider()),
+    };
+    let config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(own))
+        .with_no_client_auth();
+    let connection = ClientConnection::new(Arc::new(config), address.ip().into())?;
+    ask(StreamOwned::new(connection, stream))
+}
+
+fn ask(mut stream: impl Read + Write) -> Result<bool, Box<dyn Error>> {
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
     Ok(status == *b"HTTP/1.1 200")
+}
+
+/// Believes one certificate, that of the settings, whatever name it is for: it is never that of the
+/// loopback.
+#[derive(Debug)]
+struct Own {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Own {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *shown == self.certificate {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(rustls::CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, shown, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls13_signature(message, shown, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
 }
 
 /// What listens everywhere is reached on loopback.

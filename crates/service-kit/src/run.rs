@@ -6,7 +6,9 @@ use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
-use crate::{Health, Lifecycle, TelemetryArgs, admin, lifecycle::Signals, telemetry};
+use crate::{
+    Health, Lifecycle, TelemetryArgs, TlsArgs, admin, lifecycle::Signals, serve, telemetry,
+};
 
 /// What tasks get between the hard token and the end of the process.
 const HARD_GRACE: Duration = Duration::from_secs(2);
@@ -61,20 +63,21 @@ pub async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Bin
 /// [`Health::started`] then. A start that is still under way when the process is told to end is
 /// dropped.
 ///
-/// The admin port (`/healthz`, `/readyz`, `/metrics`) is open from the first moment to the last. The
+/// The admin port (`/healthz`, `/readyz`, `/metrics`), which speaks `tls` like the others, is open from the first moment to the last. The
 /// exit code is 0 after a clean drain, and 1 when the start failed (one line on standard error says
 /// why), a task failed, or the drain took too long.
 pub fn run<F, Fut>(
     name: &'static str,
     telemetry: &TelemetryArgs,
     admin_listen: SocketAddr,
+    tls: &TlsArgs,
     start: F,
 ) -> ExitCode
 where
     F: FnOnce(Service) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
-    let outcome = try_run(name, telemetry, admin_listen, start);
+    let outcome = try_run(name, telemetry, admin_listen, tls, start);
     telemetry::flush();
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -95,6 +98,7 @@ fn try_run<F, Fut>(
     name: &'static str,
     telemetry: &TelemetryArgs,
     admin_listen: SocketAddr,
+    tls: &TlsArgs,
     start: F,
 ) -> anyhow::Result<bool>
 where
@@ -120,7 +124,7 @@ where
         let service = Service::detached();
         let signals = Signals::listen().context("listening for signals")?;
         tokio::spawn(service.lifecycle.clone().obey(signals));
-        serve_admin(name, admin_listen, service.health.clone(), metrics).await?;
+        serve_admin(name, admin_listen, tls, service.health.clone(), metrics).await?;
 
         if let Some(outcome) = started(&service, start(service.clone())).await {
             outcome?;
@@ -156,9 +160,11 @@ where
 async fn serve_admin(
     name: &str,
     address: SocketAddr,
+    tls: &TlsArgs,
     health: Health,
     metrics: PrometheusHandle,
 ) -> anyhow::Result<()> {
+    let tls = tls.acceptor()?;
     let listener = bind(address, &admin_setting(name)).await?;
     let address = listener.local_addr()?;
     tracing::info!(admin.address = %address, "admin port is open");
@@ -170,14 +176,14 @@ async fn serve_admin(
             upkeep.run_upkeep();
         }
     });
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, admin::router(health, metrics)).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "admin port failed"
-            );
-        }
-    });
+    // It stays open while the process drains, so nothing ends it.
+    let forever = Lifecycle::new();
+    tokio::spawn(serve(
+        listener,
+        tls,
+        admin::router(health, metrics),
+        forever,
+    ));
     Ok(())
 }
 

@@ -6,15 +6,19 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
 };
 
 use anyhow::Context as _;
 use serde_json::Value;
-use service_kit::{LogFormat, Service, TelemetryArgs};
+use service_kit::{LogFormat, Service, TelemetryArgs, TlsArgs};
 
 /// Says which service a child process is.
 const ROLE: &str = "SERVICE_KIT_TEST_ROLE";
+
+/// Says where the certificate of its ports is, and its key, if they have one.
+const TLS: [&str; 2] = ["SERVICE_KIT_TEST_CERTIFICATE", "SERVICE_KIT_TEST_KEY"];
 
 /// Says on which address its admin port is.
 const ADMIN: &str = "SERVICE_KIT_TEST_ADMIN";
@@ -33,7 +37,12 @@ fn run_as(role: &str, admin: SocketAddr) -> ExitCode {
         log_format: LogFormat::Json,
         log_filter: "info".to_owned(),
     };
-    service_kit::run("chat-store", &telemetry, admin, async |service| {
+    let [tls_cert_file, tls_key_file] = TLS.map(|name| std::env::var_os(name).map(PathBuf::from));
+    let tls = TlsArgs {
+        tls_cert_file,
+        tls_key_file,
+    };
+    service_kit::run("chat-store", &telemetry, admin, &tls, async |service| {
         match role {
             "worker" => works_until_stdin_ends(&service),
             "stuck" => service.lifecycle.spawn("stuck", std::future::pending()),
@@ -66,10 +75,17 @@ struct Process {
 
 impl Process {
     fn start(role: &str, admin: SocketAddr) -> Self {
+        Self::start_with(role, admin, &TlsArgs::default())
+    }
+
+    fn start_with(role: &str, admin: SocketAddr, tls: &TlsArgs) -> Self {
+        let files = [&tls.tls_cert_file, &tls.tls_key_file];
+        let files = TLS.into_iter().zip(files);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child_process_of_the_other_tests", "--nocapture"])
             .env(ROLE, role)
             .env(ADMIN, admin.to_string())
+            .envs(files.filter_map(|(name, file)| Some((name, file.as_ref()?))))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -156,7 +172,7 @@ fn a_signal_drains_and_the_exit_is_clean() {
     ready_in_the_end(&address);
     assert!(get(&address, "/healthz").starts_with("HTTP/1.0 200"));
     assert!(get(&address, "/metrics").starts_with("HTTP/1.0 200"));
-    let probe = || service_kit::probe(address.parse().unwrap());
+    let probe = || service_kit::probe(address.parse().unwrap(), &TlsArgs::default());
     assert_eq!(probe(), ExitCode::SUCCESS);
 
     process.signal();
@@ -170,6 +186,51 @@ fn a_signal_drains_and_the_exit_is_clean() {
 
     let (code, _, errors) = process.end();
     assert_eq!(code, Some(0), "{errors}");
+}
+
+/// A certificate of nobody's, and its key.
+fn certificate(folder: &Path, name: &str) -> TlsArgs {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let [cert, key] = ["cert", "key"].map(|kind| folder.join(format!("{name}.{kind}")));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    TlsArgs {
+        tls_cert_file: Some(cert),
+        tls_key_file: Some(key),
+    }
+}
+
+#[test]
+fn the_admin_port_speaks_tls_alone_and_its_own_probe_understands_it() {
+    let folder = std::env::temp_dir().join(format!("tls-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (own, other) = (certificate(&folder, "own"), certificate(&folder, "other"));
+    let anywhere = ([127, 0, 0, 1], 0).into();
+    let mut process = Process::start_with("worker", anywhere, &own);
+    let address = process.admin_address();
+    let probe = |tls| service_kit::probe(address.parse().unwrap(), tls);
+
+    while probe(&own) != ExitCode::SUCCESS {
+        std::thread::yield_now();
+    }
+    assert_eq!(probe(&other), ExitCode::FAILURE);
+    assert_eq!(probe(&TlsArgs::default()), ExitCode::FAILURE);
+
+    process.signal();
+    process.stdin = None;
+    assert_eq!(process.end().0, Some(0));
+
+    let swapped = TlsArgs {
+        tls_key_file: other.tls_key_file,
+        ..own
+    };
+    let (code, _, errors) = Process::start_with("worker", anywhere, &swapped).end();
+    assert_eq!(code, Some(1));
+    assert!(
+        errors.contains("own.cert and its key cannot be used"),
+        "{errors}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | the broker of the test run | [`nats::connect`] |
 //! | a broker that can be stopped, or that nobody else uses | [`nats::Server`] |
 //! | keys of one's own in Redis | [`redis::Namespace`] |
+//! | certificates, and TLS in front of a server | [`tls::Authority`], [`tls::door`] |
 //! | to wait for something that happens soon | [`eventually`] |
 //!
 //! The servers come from the environment that `cargo xtask test` sets: `DATABASE_URL` is an address
@@ -19,5 +20,6 @@ mod eventually;
 pub mod nats;
 pub mod postgres;
 pub mod redis;
+pub mod tls;
 
 pub use eventually::eventually;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use crate::ports_audit::Head;
 use clap::{Args, Parser, Subcommand};
-use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs};
+use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs, TlsArgs};
 
 /// Everything durable of the chat.
 #[derive(Debug, Parser)]
@@ -147,15 +147,13 @@ pub struct Config {
     #[command(flatten)]
     pub files: FilesArgs,
 
-    /// Where the state of calls and presence is. Without it chat goes on, calls are unavailable and
-    /// everybody is offline.
-    #[arg(
-        long,
-        env = "REDIS_URL",
-        hide_env_values = true,
-        default_value = "redis://127.0.0.1:6379"
-    )]
-    pub redis_url: Secret,
+    /// Where the state of calls and presence is.
+    #[command(flatten)]
+    pub redis: RedisArgs,
+
+    /// What is shown to those who connect.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Which apps are served.
     #[command(flatten)]
@@ -170,11 +168,31 @@ pub struct Config {
     pub lifecycle: LifecycleArgs,
 }
 
+/// Where the state of calls and presence is.
+#[derive(Debug, Clone, Args)]
+pub struct RedisArgs {
+    /// Redis 7 or newer: `redis://[user:password@]host:port`, or `rediss://…` for TLS. Without it chat
+    /// goes on, calls are unavailable and everybody is offline.
+    #[arg(
+        long,
+        env = "REDIS_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1:6379"
+    )]
+    pub redis_url: Secret,
+
+    /// PEM file with the authorities that vouch for a server of `rediss://`, in place of the public
+    /// ones.
+    #[arg(long, env = "REDIS_CA_FILE")]
+    pub redis_ca_file: Option<PathBuf>,
+}
+
 /// Where the database is, and how much of it is used.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
     /// Postgres 14 or newer: `postgres://user:password@host:port/database`. To serve, its login should be a
-    /// member of `chat_service`; to migrate, the owner of the schema.
+    /// member of `chat_service`; to migrate, the owner of the schema. For TLS, it ends in
+    /// `?sslmode=verify-full&sslrootcert=FILE`, the file being PEM with the authorities to believe.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Secret,
 

@@ -9,10 +9,16 @@ use chat_store::{
 
 fn main() -> ExitCode {
     match Cli::read().command {
-        Command::Serve(config) if config.lifecycle.probe => service_kit::probe(config.admin_listen),
+        Command::Serve(config) if config.lifecycle.probe => {
+            service_kit::probe(config.admin_listen, &config.tls)
+        }
         Command::Serve(config) => {
-            let (telemetry, admin) = (config.telemetry.clone(), config.admin_listen);
-            service_kit::run("chat-store", &telemetry, admin, |service| {
+            let (telemetry, tls, admin) = (
+                config.telemetry.clone(),
+                config.tls.clone(),
+                config.admin_listen,
+            );
+            service_kit::run("chat-store", &telemetry, admin, &tls, |service| {
                 wiring::start(*config, service)
             })
         }

@@ -15,6 +15,7 @@ use realtime_gateway::{
     ports::{Inbox, Interest as _},
     registry::UserKey,
 };
+use service_kit::NatsArgs;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -39,7 +40,11 @@ async fn main() -> anyhow::Result<()> {
             drop(subscribers);
         }
         "own" => {
-            let connection = Arc::new(InterestConnection::new(vec![url.parse()?], mode));
+            let access = NatsArgs {
+                nats_url: vec![url.into()],
+                ..NatsArgs::default()
+            };
+            let connection = Arc::new(InterestConnection::new(access.access()?, mode));
             let running = Arc::clone(&connection);
             tokio::spawn(async move { running.run(&Nobody, |_state| {}).await });
             for user in users.iter().cloned() {

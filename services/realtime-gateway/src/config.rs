@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser};
-use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs};
+use service_kit::{AppsArgs, LifecycleArgs, NatsArgs, Secret, TelemetryArgs, TlsArgs};
 
 use service_kit::limits::Rate;
 
@@ -58,6 +58,10 @@ pub struct Config {
     /// The broker.
     #[command(flatten)]
     pub nats: NatsArgs,
+
+    /// What is shown to those who connect.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// The log.
     #[command(flatten)]

@@ -8,10 +8,14 @@ use realtime_gateway::{config::Config, wiring};
 fn main() -> ExitCode {
     let config = Config::parse();
     if config.lifecycle.probe {
-        return service_kit::probe(config.admin_listen);
+        return service_kit::probe(config.admin_listen, &config.tls);
     }
-    let (telemetry, admin_listen) = (config.telemetry.clone(), config.admin_listen);
-    service_kit::run("realtime-gateway", &telemetry, admin_listen, |service| {
+    let (telemetry, tls, admin) = (
+        config.telemetry.clone(),
+        config.tls.clone(),
+        config.admin_listen,
+    );
+    service_kit::run("realtime-gateway", &telemetry, admin, &tls, |service| {
         wiring::start(service, config)
     })
 }

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use async_nats::ServerAddr;
+use chat_proto::subject::GATEWAY_INBOX;
 use service_kit::{
-    NatsArgs, Service,
+    Service,
     apps::{Apps, Identity},
     auth::Verifier,
     bind,
@@ -65,17 +65,20 @@ pub async fn start(service: Service, config: Config) -> anyhow::Result<()> {
         .drain_within(config.lifecycle.drain_timeout);
     let name = format!("realtime-gateway {}", config.replica);
     let health = service.health.dependency("nats");
-    let client = service_kit::nats::connect(&config.nats, &name, health).await?;
+    let access = config.nats.access()?;
+    let connect =
+        async |health| service_kit::nats::connect(&access, GATEWAY_INBOX, &name, health).await;
+    let client = connect(health).await?;
     let (publisher, signals) = NatsPublisher::new();
     // Named after the process: a session does not outlive it, and names in settings may be the same.
     let peers_name = format!("{}-{:016x}", config.replica, random::bits());
     let peers = Peers::new(&peers_name, config.connections.max_connections);
     let health = service.health.dependency("nats_peers");
-    let peers_client = service_kit::nats::connect(&config.nats, &name, health).await?;
+    let peers_client = connect(health).await?;
     let ports = Ports {
         requests: Arc::new(NatsRequests::new(client.clone())),
         publisher: Arc::new(publisher),
-        interest: Arc::new(InterestConnection::new(servers(&config.nats)?, name)),
+        interest: Arc::new(InterestConnection::new(access, name)),
         peers: Arc::clone(&peers),
     };
     let serving = serve(&service, &config, ports).await?;
@@ -325,6 +328,7 @@ fn transport_config(config: &Config, peers: Arc<Peers>) -> anyhow::Result<transp
         sid_key: sid_key(config)?,
         trusted_proxies: connections.trusted_proxies.clone(),
         pages: pages(config)?,
+        tls: config.tls.acceptor()?,
         ..transport::Config::default()
     })
 }
@@ -364,26 +368,6 @@ fn deployment_key(config: &Config) -> anyhow::Result<Option<String>> {
         "CHAT_DEPLOYMENT_KEY must be at least 64 hexadecimal digits"
     );
     Ok(Some(text.to_ascii_lowercase()))
-}
-
-/// Reads the addresses of the connection for users' events, which speaks no TLS yet.
-fn servers(nats: &NatsArgs) -> anyhow::Result<Vec<ServerAddr>> {
-    let servers = nats.urls().map(|url| {
-        let server: ServerAddr = url
-            .parse()
-            .context("an entry of NATS_URL is no NATS address; write nats://host:port")?;
-        ensure!(
-            !server.tls_required(),
-            "NATS_URL: tls:// is not supported yet"
-        );
-        Ok(server)
-    });
-    let servers: Vec<ServerAddr> = servers.collect::<anyhow::Result<_>>()?;
-    ensure!(
-        !servers.is_empty(),
-        "NATS_URL is empty; write nats://host:port"
-    );
-    Ok(servers)
 }
 
 async fn set_gauges(registry: Arc<Registry>, conversations: Arc<Conversations>) {

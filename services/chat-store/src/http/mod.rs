@@ -18,7 +18,6 @@ mod observe;
 mod outgoing;
 mod page;
 mod quota;
-mod serve;
 
 use std::sync::Arc;
 
@@ -43,7 +42,6 @@ use service_kit::{
 use tower::ServiceExt as _;
 
 pub use internal::router as internal_router;
-pub use serve::serve;
 
 use crate::app::{App, IceServers};
 use error::RestError;

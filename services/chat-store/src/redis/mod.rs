@@ -17,7 +17,7 @@ mod record;
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
-    Client, IntoConnectionInfo as _, RedisResult,
+    Client, IntoConnectionInfo, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use tokio::sync::Semaphore;
@@ -51,9 +51,13 @@ impl RedisState {
     ///
     /// # Errors
     ///
-    /// Returns the driver's error for a URL that is none.
-    pub fn new(url: &str, namespace: &str, history: Arc<dyn CallHistory>) -> RedisResult<Self> {
-        let info = url.into_connection_info()?;
+    /// Returns the driver's error for an address that is none.
+    pub fn new(
+        address: impl IntoConnectionInfo,
+        namespace: &str,
+        history: Arc<dyn CallHistory>,
+    ) -> RedisResult<Self> {
+        let info = address.into_connection_info()?;
         let settings = info.tcp_settings().clone().set_nodelay(true);
         let client = Client::open(info.set_tcp_settings(settings))?;
         let config = ConnectionManagerConfig::new()

@@ -7,9 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chat_domain::{ChatError, ErrorKind};
+use chat_proto::subject::STORE_INBOX;
+use redis::{Client, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
 use service_kit::{
     DependencyHealth, Lifecycle, Secret, Service, apps::Apps, auth::Verifier, bind, limits::Rate,
-    nats,
+    nats, serve,
 };
 
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     },
     config::{
         AppendArgs, Config, DatabaseArgs, FilesArgs, IceArgs, InArgs, MigrateConfig, OutArgs,
-        RequestArgs, VerifyConfig,
+        RedisArgs, RequestArgs, VerifyConfig,
     },
     files::{BucketSettings, FileStore},
     http,
@@ -51,19 +53,19 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
     let public = bind(config.listen, "STORE_LISTEN").await?;
     let internal = bind(config.internal_listen, "STORE_INTERNAL_LISTEN").await?;
+    let tls = config.tls.acceptor()?;
+    let access = config.nats.access()?;
+    let redis = config.redis.address()?;
     apps.watch_keys(&lifecycle).await;
 
-    let client = nats::connect(&config.nats, "chat-store", health.dependency("nats")).await?;
+    let connection = health.dependency("nats");
+    let client = nats::connect(&access, STORE_INBOX, "chat-store", connection).await?;
     let postgres = health.dependency("postgres");
     let pg = prepare(&config.database, &postgres).await?;
 
-    let custodian = match &config.custodian_database_url {
-        Some(url) => keep_trying(&postgres, async || connect(url, CUSTODIANS).await).await?,
-        None => pg.clone(),
-    };
+    let custodian = custodian(&config, &postgres, &pg).await?;
     let store = Arc::new(pg.clone());
-    let state = RedisState::new(config.redis_url.expose(), "", store.clone())
-        .context("REDIS_URL is no Redis address")?;
+    let state = RedisState::new(redis, "", store.clone())?;
     let jetstream = health.dependency("jetstream");
     let out = OutPublisher::new(client.clone(), config.out.limits(), jetstream);
     let shared = Arc::new(state.clone());
@@ -112,10 +114,11 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         config.ice.servers(),
         config.requests.rate(),
     );
-    lifecycle.spawn("rest", http::serve(public, routes, lifecycle.clone()));
+    let serving = serve(public, tls.clone(), routes, lifecycle.clone());
+    lifecycle.spawn("rest", serving);
     let records = Custodian::new(app.clone(), Arc::new(custodian.clone()));
     let routes = http::internal_router(records, &config.service_token);
-    let serving = http::serve(internal, routes, lifecycle.clone());
+    let serving = serve(internal, tls, routes, lifecycle.clone());
     lifecycle.spawn("internal http", serving);
 
     lifecycle.spawn(
@@ -235,6 +238,14 @@ async fn prepare(args: &DatabaseArgs, health: &DependencyHealth) -> anyhow::Resu
     keep_trying(health, async || open(args).await).await
 }
 
+/// The login that deletes, where it is another one than that of `pg`.
+async fn custodian(config: &Config, health: &DependencyHealth, pg: &Pg) -> anyhow::Result<Pg> {
+    match &config.custodian_database_url {
+        Some(url) => keep_trying(health, async || connect(url, CUSTODIANS).await).await,
+        None => Ok(pg.clone()),
+    }
+}
+
 async fn keep_trying(
     health: &DependencyHealth,
     attempt: impl AsyncFn() -> Result<Pg, NotOpen>,
@@ -337,6 +348,29 @@ impl FilesArgs {
         opened
             .context("cannot keep files; see STORE_FILES_FOLDER and STORE_FILES_BUCKET")
             .map(Some)
+    }
+}
+
+impl RedisArgs {
+    /// Returns where Redis is and whom to believe there.
+    ///
+    /// # Errors
+    ///
+    /// Returns which setting an operator has to put right.
+    pub fn address(&self) -> anyhow::Result<ConnectionInfo> {
+        let url = self.redis_url.expose();
+        let Some(path) = &self.redis_ca_file else {
+            return url
+                .into_connection_info()
+                .context("REDIS_URL is no Redis address");
+        };
+        let authorities = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(std::fs::read(path).context("cannot read REDIS_CA_FILE")?),
+        };
+        let client = Client::build_with_tls(url, authorities)
+            .context("REDIS_URL is no rediss:// address, or REDIS_CA_FILE no PEM")?;
+        Ok(client.get_connection_info().clone())
     }
 }
 

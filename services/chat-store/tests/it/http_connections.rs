@@ -4,8 +4,7 @@
 
 use std::net::SocketAddr;
 
-use chat_store::http::serve;
-use service_kit::Lifecycle;
+use service_kit::{Lifecycle, serve};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -19,7 +18,7 @@ async fn serving(site: &Site) -> (SocketAddr, Lifecycle) {
     let lifecycle = Lifecycle::new();
     lifecycle.spawn(
         "rest",
-        serve(listener, site.clients.clone(), lifecycle.clone()),
+        serve(listener, None, site.clients.clone(), lifecycle.clone()),
     );
     (address, lifecycle)
 }

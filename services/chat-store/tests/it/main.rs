@@ -55,5 +55,6 @@ mod roles;
 mod rpc;
 mod rpc_isolation;
 mod schema;
+mod tls;
 mod verify_command;
 mod world;

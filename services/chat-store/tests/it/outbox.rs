@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Subscriber};
 use chat_domain::{AppId, Direction, PageRequest, Seq, UserId};
-use chat_proto::{subject, v1};
+use chat_proto::{
+    subject::{self, STORE_INBOX},
+    v1,
+};
 use chat_store::{
     app::{App, BatchLimits, sweep_outbox},
     nats::Publisher,
@@ -24,8 +27,12 @@ const SOON: Duration = Duration::from_secs(20);
 /// Connects like the service does.
 async fn connect(url: &str) -> Client {
     let health = Service::detached().health.dependency("nats");
-    let nats_url = vec![url.parse().unwrap()];
-    service_kit::nats::connect(&NatsArgs { nats_url }, "test", health)
+    let args = NatsArgs {
+        nats_url: vec![url.parse().unwrap()],
+        ..NatsArgs::default()
+    };
+    let access = args.access().unwrap();
+    service_kit::nats::connect(&access, STORE_INBOX, "test", health)
         .await
         .unwrap()
 }

@@ -103,7 +103,7 @@ async fn presence_and_the_logs_work_with_it() {
     let world = World::new().await;
     let pg = Arc::new(world.pg_of(1).await);
     let name = login.namespace.name().to_owned();
-    let state = RedisState::new(&login.url, &name, pg).unwrap();
+    let state = RedisState::new(login.url.as_str(), &name, pg).unwrap();
     let user = world.caller(Role::Patient).user.id;
     let device = DeviceId {
         gateway: GatewayId(7),

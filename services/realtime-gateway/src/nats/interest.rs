@@ -3,11 +3,12 @@
 //! A client library keeps a channel for each subscription, which costs more than the whole socket
 //! may (`docs/adr/0002-own-nats-connection-for-interest.md`). Here a subscription is one entry in a
 //! map, and what arrives is handed on in the order of arrival. It publishes nothing and asks
-//! nothing; nkeys and TLS are absent until [`connect_line`] learns them.
+//! nothing.
 
 use std::{
     collections::VecDeque,
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,14 +19,18 @@ use futures_util::future::BoxFuture;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use serde::Deserialize;
+use service_kit::nats::NatsAccess;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    io::{
+        AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
     },
+    net::TcpStream,
     sync::{Notify, oneshot},
     time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::pki_types::{InvalidDnsNameError, ServerName},
 };
 
 use super::{Operation, Parser, ProtocolError};
@@ -65,12 +70,23 @@ pub enum InterestError {
     Refused(String),
     #[error("the server is shutting down")]
     LameDuck,
+    #[error("the server wants TLS, and there is no NATS_CA_FILE")]
+    NoAuthority,
+    #[error("the server's name can be in no certificate")]
+    Name(#[from] InvalidDnsNameError),
 }
+
+/// The connection itself, by TLS or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+type AnyStream = Box<dyn Stream>;
 
 /// The subscriptions of this gateway, and the connection that keeps them up.
 #[derive(Debug)]
 pub struct InterestConnection {
-    servers: Vec<ServerAddr>,
+    access: NatsAccess,
     name: String,
     state: Mutex<State>,
     wake: Notify,
@@ -122,12 +138,12 @@ fn push_subscribe(bytes: &mut Vec<u8>, sid: u64, user: &UserKey) {
 }
 
 impl InterestConnection {
-    /// Makes it for any of `servers`; [`InterestConnection::run`] connects. `name` is what the
+    /// Makes it for any of the servers of `access`; [`InterestConnection::run`] connects. `name` is what the
     /// server's operators see.
     #[must_use]
-    pub fn new(servers: Vec<ServerAddr>, name: String) -> Self {
+    pub fn new(access: NatsAccess, name: String) -> Self {
         Self {
-            servers,
+            access,
             name,
             state: Mutex::default(),
             wake: Notify::new(),
@@ -141,7 +157,7 @@ impl InterestConnection {
         report: impl Fn(Result<(), &InterestError>) + Send + Sync,
     ) {
         let mut pause = BACKOFF.0;
-        for server in self.servers.iter().cycle() {
+        for server in self.access.servers.iter().cycle() {
             let started = Instant::now();
             let Err(error) = self.connection(server, inbox, &report).await;
             self.state.lock().outgoing = None;
@@ -170,19 +186,47 @@ impl InterestConnection {
         let address = (server.host(), server.port());
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        let (read, mut write) = stream.into_split();
-        let mut incoming = Incoming::new(read);
-        timeout(
-            PATIENCE,
-            greet(&mut incoming, &mut write, server, &self.name),
-        )
-        .await??;
+        let greeted = timeout(PATIENCE, self.greet(Box::new(stream), server)).await??;
+        let (mut incoming, mut write) = greeted.split();
 
         self.resubscribe();
         report(Ok(()));
         tokio::select! {
             error = self.read(&mut incoming, inbox) => error,
             error = self.write(&mut write) => error,
+        }
+    }
+
+    /// Exchanges greetings; returns when the server has let us in.
+    async fn greet(
+        &self,
+        stream: AnyStream,
+        server: &ServerAddr,
+    ) -> Result<Incoming<AnyStream>, InterestError> {
+        let mut incoming = Incoming::new(stream);
+        let info = incoming.info().await?;
+        match &self.access.tls {
+            Some(tls) => {
+                let name = ServerName::try_from(server.host().to_owned())?;
+                let tls = TlsConnector::from(Arc::new(tls.clone()));
+                // What else was read was said by anybody, and is dropped.
+                incoming = Incoming::new(Box::new(tls.connect(name, incoming.read).await?));
+            }
+            None if info.tls_required => return Err(InterestError::NoAuthority),
+            None => {}
+        }
+        let line = connect_line(server, &self.name, &info, &self.access);
+        incoming.read.write_all(line.as_bytes()).await?;
+        incoming.read.flush().await?;
+        loop {
+            match incoming.next().await? {
+                Operation::Pong => return Ok(incoming),
+                Operation::Error(text) => return Err(InterestError::Refused(text)),
+                Operation::Info(_)
+                | Operation::Message { .. }
+                | Operation::Ping
+                | Operation::Ok => {}
+            }
         }
     }
 
@@ -204,7 +248,7 @@ impl InterestConnection {
 
     async fn read(
         &self,
-        incoming: &mut Incoming,
+        incoming: &mut Incoming<ReadHalf<AnyStream>>,
         inbox: &dyn Inbox,
     ) -> Result<std::convert::Infallible, InterestError> {
         loop {
@@ -237,7 +281,7 @@ impl InterestConnection {
 
     async fn write(
         &self,
-        write: &mut OwnedWriteHalf,
+        write: &mut WriteHalf<AnyStream>,
     ) -> Result<std::convert::Infallible, InterestError> {
         let mut keepalive = tokio::time::interval(KEEPALIVE);
         loop {
@@ -251,7 +295,11 @@ impl InterestConnection {
             }
             let bytes = self.take_outgoing();
             if !bytes.is_empty() {
-                timeout(PATIENCE, write.write_all(&bytes)).await??;
+                let written = async {
+                    write.write_all(&bytes).await?;
+                    write.flush().await
+                };
+                timeout(PATIENCE, written).await??;
             }
         }
     }
@@ -329,14 +377,26 @@ impl Interest for InterestConnection {
 }
 
 /// The reading side.
-struct Incoming {
-    read: OwnedReadHalf,
+struct Incoming<R> {
+    read: R,
     buffer: BytesMut,
     parser: Parser,
 }
 
-impl Incoming {
-    fn new(read: OwnedReadHalf) -> Self {
+impl Incoming<AnyStream> {
+    fn split(self) -> (Incoming<ReadHalf<AnyStream>>, WriteHalf<AnyStream>) {
+        let (read, write) = split(self.read);
+        let incoming = Incoming {
+            read,
+            buffer: self.buffer,
+            parser: self.parser,
+        };
+        (incoming, write)
+    }
+}
+
+impl<R: AsyncRead + Unpin> Incoming<R> {
+    fn new(read: R) -> Self {
         Self {
             read,
             buffer: BytesMut::new(),
@@ -355,6 +415,23 @@ impl Incoming {
             }
         }
     }
+
+    /// Reads what a server says first.
+    async fn info(&mut self) -> Result<ServerInfo, InterestError> {
+        match self.next().await? {
+            Operation::Info(info) => {
+                let info = ServerInfo::parse(&info);
+                if info.lame_duck_mode {
+                    return Err(InterestError::LameDuck);
+                }
+                Ok(info)
+            }
+            Operation::Error(text) => Err(InterestError::Refused(text)),
+            Operation::Message { .. } | Operation::Ping | Operation::Pong | Operation::Ok => {
+                Err(ProtocolError::BadLine.into())
+            }
+        }
+    }
 }
 
 /// What matters of a server's description of itself.
@@ -363,6 +440,9 @@ impl Incoming {
 struct ServerInfo {
     #[serde(rename = "ldm")]
     lame_duck_mode: bool,
+    tls_required: bool,
+    /// What a client with an nkey signs.
+    nonce: String,
 }
 
 impl ServerInfo {
@@ -371,37 +451,9 @@ impl ServerInfo {
     }
 }
 
-/// Exchanges greetings; returns when the server has let us in.
-async fn greet(
-    incoming: &mut Incoming,
-    write: &mut OwnedWriteHalf,
-    server: &ServerAddr,
-    name: &str,
-) -> Result<(), InterestError> {
-    match incoming.next().await? {
-        Operation::Info(info) if ServerInfo::parse(&info).lame_duck_mode => {
-            return Err(InterestError::LameDuck);
-        }
-        Operation::Info(_) => {}
-        Operation::Error(text) => return Err(InterestError::Refused(text)),
-        Operation::Message { .. } | Operation::Ping | Operation::Pong | Operation::Ok => {
-            return Err(ProtocolError::BadLine.into());
-        }
-    }
-    write
-        .write_all(connect_line(server, name).as_bytes())
-        .await?;
-    loop {
-        match incoming.next().await? {
-            Operation::Pong => return Ok(()),
-            Operation::Error(text) => return Err(InterestError::Refused(text)),
-            Operation::Info(_) | Operation::Message { .. } | Operation::Ping | Operation::Ok => {}
-        }
-    }
-}
-
 /// How we introduce ourselves: the one place that knows of credentials.
-fn connect_line(server: &ServerAddr, name: &str) -> String {
+fn connect_line(server: &ServerAddr, name: &str, info: &ServerInfo, access: &NatsAccess) -> String {
+    let signed = access.sign(&info.nonce);
     let options = serde_json::json!({
         "verbose": false,
         "pedantic": false,
@@ -413,6 +465,9 @@ fn connect_line(server: &ServerAddr, name: &str) -> String {
         "name": name,
         "user": server.username(),
         "pass": server.password(),
+        "nkey": signed.as_ref().map(|signed| &signed.nkey),
+        "sig": signed.as_ref().map(|signed| &signed.signature),
+        "tls_required": access.tls.is_some(),
     });
     format!("CONNECT {options}\r\nPING\r\n")
 }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use socketio_protocol::connection;
+use tokio_rustls::TlsAcceptor;
 
 use super::{OutboxLimits, Pages, SidKey};
 use crate::peers::Peers;
@@ -31,6 +32,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// What is served at all other paths.
     pub pages: Pages,
+    /// Greets clients, where no load balancer ends TLS.
+    pub tls: Option<TlsAcceptor>,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             sid_key: SidKey::generate(),
             trusted_proxies: vec![Network::LOOPBACK_V4, Network::LOOPBACK_V6],
             pages: Pages::default(),
+            tls: None,
         }
     }
 }

@@ -104,7 +104,10 @@ pub(super) async fn upgrade<A: Application>(
         return Err(QueryError::UnknownSid);
     };
     Ok(upgrade.accept(move |client| {
-        if let Some((Stream::Tcp(client), early_here)) = client {
+        // What another gateway passed on is not passed on again.
+        if let Some((client, early_here)) = client
+            && !matches!(client, Stream::Peer(_))
+        {
             let early = (Bytes::copy_from_slice(early_here), early_there);
             tokio::spawn(tunnel::serve(slot, client, stream, early));
         }

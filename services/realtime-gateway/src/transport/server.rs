@@ -19,13 +19,16 @@ use socketio_protocol::{connection as protocol, engine::QueryError};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
     Application, Config, connection::Connection, http, polling::Of, sid::SessionKey, stream::Stream,
 };
 use crate::peers::PeerStream;
+
+/// Bytes that TLS may hold for a client that does not read; the rest waits in its outbox.
+const TLS_BUFFER: usize = 16 * 1024;
 
 /// Parts of the table of connections, each with a lock of its own.
 const N_SHARDS: usize = 16;
@@ -165,8 +168,9 @@ impl<A: Application> Shared<A> {
         };
         tokio::spawn(async move {
             // A socket that cannot be set up is one that is gone.
-            let is_set_up = stream.set_nodelay(true).is_ok();
-            if is_set_up && let (Err(error), _) = slot.serve(Stream::Tcp(stream), peer.ip()).await {
+            if let Some(stream) = slot.greet(stream).await
+                && let (Err(error), _) = slot.serve(stream, peer.ip()).await
+            {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "request not served"
@@ -291,6 +295,29 @@ impl<A: Application> Slot<A> {
         let slot = Self(Arc::clone(server));
         let n_connections = server.n_connections.load(Ordering::Relaxed);
         (n_http + n_connections < server.config.max_connections).then_some(slot)
+    }
+
+    /// Makes of a client's connection what is read and written; `None` if it ended or took too long.
+    async fn greet(&self, stream: TcpStream) -> Option<Stream> {
+        stream.set_nodelay(true).ok()?;
+        let config = &self.0.config;
+        let Some(tls) = &config.tls else {
+            return Some(Stream::Tcp(stream));
+        };
+        let accept = Box::pin(tls.accept_with(stream, |session| {
+            session.set_buffer_limit(Some(TLS_BUFFER));
+        }));
+        match timeout(config.request_timeout, accept).await {
+            Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+            Ok(Err(error)) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "client speaks no TLS"
+                );
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// Serves the requests that come over `stream` from `peer`. Returns the session to which the

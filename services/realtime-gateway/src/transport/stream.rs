@@ -1,4 +1,5 @@
-//! What a client's bytes come over: its TCP connection, or a stream from the gateway that it reached.
+//! What a client's bytes come over: its TCP connection, with TLS or without, or a stream from the
+//! gateway that it reached.
 
 use std::{
     io::{self, IoSlice},
@@ -11,11 +12,15 @@ use tokio::{
     net::TcpStream,
 };
 
+use tokio_rustls::server::TlsStream;
+
 use crate::peers::PeerStream;
 
-/// A stream of either kind.
+/// A stream of any kind.
 pub(super) enum Stream {
     Tcp(TcpStream),
+    /// Boxed, so that the others cost nothing for it.
+    Tls(Box<TlsStream<TcpStream>>),
     Peer(PeerStream),
 }
 
@@ -27,6 +32,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Peer(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -40,6 +46,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Peer(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -51,6 +58,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Peer(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
@@ -58,6 +66,7 @@ impl AsyncWrite for Stream {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
             Self::Peer(stream) => stream.is_write_vectored(),
         }
     }
@@ -65,6 +74,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Peer(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -72,6 +82,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Peer(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

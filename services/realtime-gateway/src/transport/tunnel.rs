@@ -10,20 +10,18 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::{
     Application,
     server::{Shared, Slot},
+    stream::Stream,
     websocket::BUFFER,
 };
 use crate::{metrics::Metric, peers::PeerStream};
 
 struct Tunnel {
-    client: TcpStream,
+    client: Stream,
     there: PeerStream,
     /// What was read of either already: of the client, and for the client.
     early: (Bytes, Bytes),
@@ -35,7 +33,7 @@ struct Tunnel {
 /// clients away.
 pub(super) async fn serve<A: Application>(
     slot: Slot<A>,
-    client: TcpStream,
+    client: Stream,
     there: PeerStream,
     early: (Bytes, Bytes),
 ) {
@@ -112,6 +110,10 @@ impl Tunnel {
                 [] => Poll::Ready(Ok(0)),
                 bytes => Pin::new(client).poll_write(cx, bytes),
             });
+            if n.is_pending() {
+                // TLS may hold some of it.
+                let _ = Pin::new(&mut self.client).poll_flush(cx)?;
+            }
             if ready!(n)? == 0 {
                 ready!(Pin::new(&mut self.client).poll_shutdown(cx))?;
                 self.ended.1 = true;

@@ -219,7 +219,8 @@ impl<A: Application> WebSocket<A> {
             } else if let Phase::Lingering(_) = self.phase {
                 return Ok(Pin::new(&mut self.stream).poll_shutdown(cx)?);
             } else {
-                return Ok(Poll::Ready(()));
+                // TLS may hold some of it.
+                return Ok(Pin::new(&mut self.stream).poll_flush(cx)?);
             }
         }
     }

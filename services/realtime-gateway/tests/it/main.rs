@@ -18,6 +18,7 @@ mod notify;
 mod peers_nats;
 mod presence;
 mod revocation;
+mod tls;
 mod transport;
 mod transport_affinity;
 mod transport_polling;

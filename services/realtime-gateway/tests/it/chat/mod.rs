@@ -125,11 +125,13 @@ impl World {
         let config = Config::parse_from(fixed.iter().chain(settings));
         let service = Service::detached();
         let (publisher, signals) = NatsPublisher::new();
-        let servers = vec![interest_url.parse().unwrap()];
+        let interest_url = format!("--nats-url={interest_url}");
+        let interest = Config::parse_from(["gateway", &apps_file, &interest_url]);
+        let interest = interest.nats.access().unwrap();
         let ports = Ports {
             requests: Arc::new(store::ToStore(Arc::clone(&self.store))),
             publisher: Arc::new(publisher),
-            interest: Arc::new(InterestConnection::new(servers, "test".to_owned())),
+            interest: Arc::new(InterestConnection::new(interest, "test".to_owned())),
             peers: Peers::new("test", 0),
         };
         let interest = Arc::clone(&ports.interest);

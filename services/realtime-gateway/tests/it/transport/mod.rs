@@ -12,7 +12,7 @@ use realtime_gateway::transport::{
 use serde_json::json;
 use socketio_protocol::ws::{CloseCode, Decoder, Message, OpCode, client};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{Notify, mpsc},
     time::timeout,
@@ -136,8 +136,14 @@ impl World {
 
     pub(crate) async fn websocket_handshake(&self, query: &str) -> Ws {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let mut ws = Ws {
-            stream,
+        Ws::handshake(stream, query).await
+    }
+}
+
+impl Ws {
+    pub(crate) async fn handshake(stream: impl Stream + 'static, query: &str) -> Self {
+        let mut ws = Self {
+            stream: Box::new(stream),
             decoder: Decoder::for_client(usize::MAX),
             queue: Vec::new(),
         };
@@ -200,9 +206,13 @@ fn status(head: &str) -> u16 {
         .expect("a status")
 }
 
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A WebSocket that answers nothing by itself.
 pub(crate) struct Ws {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Box<dyn Stream>,
     decoder: Decoder,
     queue: Vec<Heard>,
 }

@@ -2,13 +2,17 @@
 //!
 //! Subjects are spelled in `chat_proto::subject` alone, and serving requests is the store's.
 
+mod access;
+
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, Request, client::RequestErrorKind};
+use async_nats::{Client, Event, Request, client::RequestErrorKind};
 use chat_domain::ChatError;
 use chat_proto::v1;
 
-use crate::{DependencyHealth, NatsArgs};
+use crate::{DependencyHealth, TlsError};
+
+pub use access::NatsAccess;
 
 /// The longest pause between two attempts to connect.
 const MAX_BACK_OFF: Duration = Duration::from_secs(4);
@@ -22,12 +26,25 @@ pub enum NatsError {
     /// An address is malformed.
     #[error("an entry of NATS_URL is no NATS address; write nats://host:port")]
     Url(#[source] std::io::Error),
+    /// There is no address.
+    #[error("NATS_URL is empty; write nats://host:port")]
+    NoUrl,
+    /// TLS is asked for, and nothing says who is to be believed.
+    #[error("NATS_URL has tls://, which needs NATS_CA_FILE")]
+    NoAuthority,
+    /// A file for TLS cannot be used.
+    #[error("cannot speak TLS to NATS")]
+    Tls(#[from] TlsError),
+    /// The seed is none.
+    #[error("NATS_NKEY_SEED is no seed of a user's nkey; those begin with SU")]
+    Seed,
     /// The client could not be made.
     #[error("cannot set up the NATS connection")]
     Connect(#[from] async_nats::ConnectError),
 }
 
-/// Connects to NATS under the name of the service, for as long as the process lives.
+/// Connects to NATS under the name of the service, for as long as the process lives. Answers come to
+/// subjects below `inbox`, which are this kind of service's alone.
 ///
 /// It returns at once, also when no server answers: the connection is made in the background, with
 /// jittered back-off and without limit. Its state is mirrored into `health`.
@@ -36,23 +53,17 @@ pub enum NatsError {
 ///
 /// Returns a [`NatsError`] for settings that can never work; `start` hands it on.
 pub async fn connect(
-    args: &NatsArgs,
+    access: &NatsAccess,
+    inbox: &str,
     name: &str,
     health: DependencyHealth,
 ) -> Result<Client, NatsError> {
-    let servers = args
-        .urls()
-        .map(str::parse::<async_nats::ServerAddr>)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(NatsError::Url)?;
     health.down("connecting");
-    // What a user of limited rights is answered; deploy/nats/permissions.conf.
-    let user = servers.iter().find_map(async_nats::ServerAddr::username);
-    let inboxes = user.map_or_else(|| "_INBOX".to_owned(), |user| format!("_INBOX.{user}"));
     let (connected, mut connections) = tokio::sync::mpsc::channel(1);
-    let client = ConnectOptions::new()
+    let client = access
+        .options()
         .name(name)
-        .custom_inbox_prefix(inboxes)
+        .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(back_off)
@@ -66,7 +77,7 @@ pub async fn connect(
                 }
             }
         })
-        .connect(servers)
+        .connect(&access.servers[..])
         .await?;
 
     let checked = client.clone();
@@ -188,7 +199,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Secret, Service};
+    use crate::{NatsArgs, Secret, Service};
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -231,10 +242,17 @@ mod tests {
         Ok(())
     }
 
-    fn args(address: SocketAddr) -> NatsArgs {
-        NatsArgs {
-            nats_url: vec![Secret::from(format!("nats://{address}"))],
-        }
+    fn access(url: String) -> Result<NatsAccess, NatsError> {
+        let args = NatsArgs {
+            nats_url: vec![Secret::from(url)],
+            ..NatsArgs::default()
+        };
+        args.access()
+    }
+
+    async fn connected(address: SocketAddr, health: DependencyHealth) -> Client {
+        let access = access(format!("nats://{address}")).unwrap();
+        connect(&access, "_INBOX", "test", health).await.unwrap()
     }
 
     /// Waits until the health is as said.
@@ -255,9 +273,7 @@ mod tests {
         drop(free);
         let health = Service::detached().health.dependency("nats");
 
-        let client = connect(&args(address), "test", health.clone())
-            .await
-            .unwrap();
+        let client = connected(address, health.clone()).await;
         assert!(!health.is_up());
 
         let server = tokio::spawn(serve(TcpListener::bind(address).await.unwrap()));
@@ -273,7 +289,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener));
         let health = Service::detached().health.dependency("nats");
-        let client = connect(&args(address), "test", health).await.unwrap();
+        let client = connected(address, health).await;
         let ask = async |subject: &str, timeout| {
             let question = v1::HeadsRequest::default();
             request::<v1::HeadsReply>(&client, subject, &question, timeout).await
@@ -286,16 +302,27 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_is_no_address_is_refused_without_showing_it() {
-        let health = Service::detached().health.dependency("nats");
+    #[test]
+    fn what_is_no_address_is_refused_without_showing_it() {
+        for url in ["http://u:hunter2@host", "tls://u:hunter2@host", " "] {
+            let error = access(url.to_owned()).unwrap_err();
+
+            assert!(error.to_string().contains("NATS_URL"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_seed_is_refused_without_showing_it() {
         let args = NatsArgs {
-            nats_url: vec![Secret::from("http://u:hunter2@host".to_owned())],
+            nats_url: vec![Secret::from("nats://host".to_owned())],
+            nats_nkey_seed: Some(Secret::from("hunter2".to_owned())),
+            ..NatsArgs::default()
         };
 
-        let error = connect(&args, "test", health).await.unwrap_err();
+        let error = args.access().unwrap_err();
 
-        assert!(error.to_string().contains("NATS_URL"));
+        assert!(error.to_string().contains("NATS_NKEY_SEED"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
     }
 
