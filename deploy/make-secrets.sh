@@ -26,19 +26,27 @@ keep() {
 chmod 0700 .
 for name in app-consult.secret deployment.key service.token turn.secret \
     postgres.password store.password custodian.password \
-    nats-admin.password nats-gateway.password nats-store.password nats-internal.password \
-    redis.password redis-store.password grafana.password; do
+    nats-admin.password redis.password redis-store.password grafana.password; do
     random | keep "$name"
+done
+
+# The seed of each service's nkey, and its public half.
+for user in gateway store internal; do
+    [ -e "nats-$user.seed" ] || sh ../nats/nkey.sh | {
+        read -r seed
+        read -r public
+        echo "$public" | keep "nats-$user.nkey"
+        echo "$seed" | keep "nats-$user.seed"
+    }
 done
 
 echo "postgres://chat:$(cat postgres.password)@postgres:5432/chat" | keep database-owner.url
 echo "postgres://store:$(cat store.password)@postgres:5432/chat" | keep database.url
 echo "postgres://custodian:$(cat custodian.password)@postgres:5432/chat" | keep database-custodian.url
-echo "nats://gateway:$(cat nats-gateway.password)@nats:4222" | keep nats-gateway.url
-echo "nats://store:$(cat nats-store.password)@nats:4222" | keep nats-store.url
+echo "nats://nats:4222" | keep nats.url
 echo "redis://store:$(cat redis-store.password)@redis:6379" | keep redis.url
-sed -e "s/@admin@/$(cat nats-admin.password)/" -e "s/@gateway@/$(cat nats-gateway.password)/" \
-    -e "s/@store@/$(cat nats-store.password)/" -e "s/@internal@/$(cat nats-internal.password)/" \
+sed -e "s/@admin@/$(cat nats-admin.password)/" -e "s/@gateway@/$(cat nats-gateway.nkey)/" \
+    -e "s/@store@/$(cat nats-store.nkey)/" -e "s/@internal@/$(cat nats-internal.nkey)/" \
     ../nats/permissions.conf | keep nats.conf
 {
     echo "requirepass $(cat redis.password)"

@@ -33,10 +33,19 @@ pub(crate) fn random() -> Result<String> {
 ///
 /// When the file can't be read or written.
 pub(crate) fn kept(file: &Path) -> Result<String> {
+    kept_or(file, random)
+}
+
+/// Returns the secret in `file`; the first call has it made.
+///
+/// # Errors
+///
+/// When it can't be made, or the file can't be read or written.
+pub(crate) fn kept_or(file: &Path, make: impl FnOnce() -> Result<String>) -> Result<String> {
     match fs::read_to_string(file) {
         Ok(secret) => Ok(secret),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = random()?;
+            let secret = make()?;
             write_private(file, &secret)?;
             Ok(secret)
         }

@@ -140,8 +140,9 @@ pub(crate) struct Shared {
     pub(crate) database_url: String,
     /// For expiry, holds and erasure.
     pub(crate) custodian_database_url: String,
-    pub(crate) nats_url_of_stores: String,
-    pub(crate) nats_url_of_gateways: String,
+    pub(crate) nats_url: String,
+    pub(crate) nats_seed_of_stores: String,
+    pub(crate) nats_seed_of_gateways: String,
     pub(crate) redis_url: String,
     pub(crate) redis_url_of_stores: String,
     /// What stands between a service and these three.
@@ -192,10 +193,8 @@ impl Service {
         let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
         let mut command = service("chat-store", places, shared)?;
         command
-            .env(
-                "NATS_URL",
-                shared.links.url(name, &shared.nats_url_of_stores),
-            )
+            .env("NATS_URL", shared.links.url(name, &shared.nats_url))
+            .env("NATS_NKEY_SEED", &shared.nats_seed_of_stores)
             .env("STORE_LISTEN", loopback(port))
             .env("STORE_ADMIN_LISTEN", loopback(admin_port))
             .env("STORE_INTERNAL_LISTEN", loopback(internal_port))
@@ -239,10 +238,8 @@ impl Service {
         let (port, admin_port) = (ports.take()?, ports.take()?);
         let mut command = service("realtime-gateway", places, shared)?;
         command
-            .env(
-                "NATS_URL",
-                shared.links.url(name, &shared.nats_url_of_gateways),
-            )
+            .env("NATS_URL", shared.links.url(name, &shared.nats_url))
+            .env("NATS_NKEY_SEED", &shared.nats_seed_of_gateways)
             .env("GATEWAY_LISTEN", loopback(port))
             .env("GATEWAY_ADMIN_LISTEN", loopback(admin_port))
             .env("GATEWAY_REPLICA", name)

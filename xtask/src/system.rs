@@ -113,8 +113,9 @@ impl System {
             deployment_key: secret::kept(&run.path.join("deployment.key"))?,
             database_url: store_login,
             custodian_database_url: custodian,
-            nats_url_of_stores: nats::url_of(&run, &servers.nats, "store")?,
-            nats_url_of_gateways: nats::url_of(&run, &servers.nats, "gateway")?,
+            nats_url: servers.nats.url.clone(),
+            nats_seed_of_stores: nats::seed_of(&run, "store")?,
+            nats_seed_of_gateways: nats::seed_of(&run, "gateway")?,
             redis_url: servers.redis.url.clone(),
             redis_url_of_stores: redis::url_of_stores(&run, &servers.redis)?,
             links: links(&mut servers, &mut free)?,
@@ -178,11 +179,12 @@ impl System {
             ),
         ];
         members.extend(endpoints::of_servers(&self.servers));
-        let login = |user| nats::url_of(&self.run, &self.servers.nats, user);
-        let logins = ["gateway", "store", "internal"]
-            .map(|user| login(user).map(|url| (user, json::string(&url))));
-        let logins = logins.into_iter().collect::<Result<Vec<_>>>()?;
-        members.push(("nats_logins", json::object(logins)));
+        let seed = |service| Ok((service, json::string(&nats::seed_of(&self.run, service)?)));
+        let seeds = nats::SERVICES.into_iter().map(seed);
+        members.push((
+            "nats_seeds",
+            json::object(seeds.collect::<Result<Vec<_>>>()?),
+        ));
         members.extend([
             ("haproxy", json::object([("pid", pid)])),
             ("service_token", json::string(&self.service_token)),

@@ -4,15 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
+use nkeys::KeyPair;
 use serde_json::{Map, Value};
 
 use crate::{
     program::{Environment, Program},
     tools,
 };
+
+/// Who has an nkey.
+const NATS_USERS: [&str; 3] = ["gateway", "store", "internal"];
 
 /// The file as compose understands it, all profiles on.
 fn config() -> Value {
@@ -155,15 +161,16 @@ fn nats_takes_its_settings_with_the_secret_beside() {
     let mounts = config["services"]["nats"]["volumes"].as_array().unwrap();
     let settings = mounts.iter().find(|mount| mount["type"] == "bind").unwrap();
     // As in the container: the settings find the secret by a path of their own.
-    let root = std::env::temp_dir().join(format!("nats-settings-{}", std::process::id()));
-    let inside = |path: &str| root.join(path.trim_start_matches('/'));
+    let script = Script::new();
+    let made = script.made();
+    let inside = |path: &str| script.folder.join(path.trim_start_matches('/'));
     let target = inside(settings["target"].as_str().unwrap());
     let secret = inside("/run/secrets/nats.conf");
     for file in [&target, &secret] {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
     }
     fs::copy(tools::path("deploy/nats/nats.conf"), &target).unwrap();
-    fs::copy(tools::path("deploy/nats/permissions.conf"), secret).unwrap();
+    fs::write(secret, &made["nats.conf"]).unwrap();
 
     tools::output(
         tools::command("CHAT_NATS_SERVER")
@@ -171,28 +178,43 @@ fn nats_takes_its_settings_with_the_secret_beside() {
             .arg("-c")
             .arg(target),
     );
-    fs::remove_dir_all(root).unwrap();
+    for user in NATS_USERS {
+        let pair = KeyPair::from_seed(made[&format!("nats-{user}.seed")].trim()).unwrap();
+        assert!(made["nats.conf"].contains(&pair.public_key()), "{user}");
+    }
 }
 
-#[test]
-fn every_secret_is_made_and_none_is_made_for_nothing() {
-    // The script works beside itself.
-    let folder = std::env::temp_dir().join(format!("make-secrets-{}", std::process::id()));
-    for name in ["secrets", "coturn", "nats", "redis"] {
-        fs::create_dir_all(folder.join(name)).unwrap();
+/// The script that makes secrets, in a folder of its own: it works beside itself.
+struct Script {
+    folder: PathBuf,
+}
+
+impl Script {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("make-secrets-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        for name in ["secrets", "coturn", "nats", "redis"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        for name in [
+            "make-secrets.sh",
+            "coturn/turnserver.conf",
+            "nats/nkey.sh",
+            "nats/permissions.conf",
+            "redis/store.acl",
+        ] {
+            fs::copy(tools::path(&format!("deploy/{name}")), folder.join(name)).unwrap();
+        }
+        Self { folder }
     }
-    for name in [
-        "make-secrets.sh",
-        "coturn/turnserver.conf",
-        "nats/permissions.conf",
-        "redis/store.acl",
-    ] {
-        fs::copy(tools::path(&format!("deploy/{name}")), folder.join(name)).unwrap();
-    }
-    let make = || {
+
+    /// Runs it, and returns what there is.
+    fn made(&self) -> BTreeMap<String, String> {
         let mut script = Command::new("sh");
         script
-            .arg(folder.join("make-secrets.sh"))
+            .arg(self.folder.join("make-secrets.sh"))
             .arg("203.0.113.7");
         tools::output(&mut script);
         let contents = |entry: fs::DirEntry| {
@@ -201,15 +223,23 @@ fn every_secret_is_made_and_none_is_made_for_nothing() {
             let name = entry.file_name().into_string().unwrap();
             (name, fs::read_to_string(entry.path()).unwrap())
         };
-        let entries = fs::read_dir(folder.join("secrets")).unwrap();
-        entries
-            .map(|entry| contents(entry.unwrap()))
-            .collect::<BTreeMap<_, _>>()
-    };
+        let entries = fs::read_dir(self.folder.join("secrets")).unwrap();
+        entries.map(|entry| contents(entry.unwrap())).collect()
+    }
+}
 
-    let made = make();
-    let again = make();
-    fs::remove_dir_all(&folder).unwrap();
+impl Drop for Script {
+    fn drop(&mut self) {
+        // It lies in the folder for temporary files anyway.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn every_secret_is_made_and_none_is_made_for_nothing() {
+    let script = Script::new();
+    let made = script.made();
+    let again = script.made();
 
     assert_eq!(made, again, "a second run changes nothing");
     let config = config();
@@ -218,16 +248,16 @@ fn every_secret_is_made_and_none_is_made_for_nothing() {
     assert_eq!(declared, used.iter().collect());
     let names: BTreeSet<_> = made.keys().collect();
     // What others are made of, and what containers get inside of them.
-    let made_of = ["admin", "gateway", "store", "internal"];
-    let made_of: BTreeSet<_> = made_of
-        .map(|user| format!("nats-{user}.password"))
+    let made_of: BTreeSet<_> = ["nats-admin.password", "nats-internal.seed"]
         .into_iter()
-        .chain(["redis-store.password".to_owned()])
+        .chain(["redis-store.password"])
+        .map(str::to_owned)
+        .chain(NATS_USERS.map(|user| format!("nats-{user}.nkey")))
         .collect();
     assert_eq!(
         names,
         declared.union(&made_of.iter().collect()).copied().collect()
     );
     let random: BTreeSet<_> = made.values().filter(|value| value.len() == 64).collect();
-    assert_eq!(random.len(), 14, "no secret is another one's");
+    assert_eq!(random.len(), 11, "no secret is another one's");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nkeys::KeyPair;
 use serde_json::Value;
 
 use crate::{
@@ -132,13 +133,37 @@ fn secrets_that_are_mounted_are_told_of() {
                     "k8s/README.md: {key}"
                 );
                 for secret in of_kind(&objects, "Secret").filter(|s| {
-                    name(s).starts_with("care-chat-") && s["data"]["nats-store.url"].is_string()
+                    name(s).starts_with("care-chat-") && s["data"]["nats.url"].is_string()
                 }) {
                     assert!(secret["data"][&key].is_string(), "{overlay}: no {key}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn a_cluster_has_the_users_of_nats_and_redis_that_compose_has() {
+    let settings = tools::read("k8s/overlays/dev/kustomization.yaml");
+    let mut permissions = tools::read("deploy/nats/permissions.conf");
+    for user in ["gateway", "store"] {
+        let (_, seed) = settings.split_once(&format!("nats-{user}.seed=")).unwrap();
+        let pair = KeyPair::from_seed(seed.lines().next().unwrap()).unwrap();
+        permissions = permissions.replace(&format!("@{user}@"), &pair.public_key());
+    }
+    // Nobody has the seed of other services.
+    let (before, after) = permissions.split_once("@internal@").unwrap();
+    let before = before.replace("@admin@", "for-development-only");
+    let nats = tools::read("k8s/overlays/dev/nats.conf");
+    assert!(nats.contains(&before) && nats.ends_with(after), "nats.conf");
+
+    let rules = tools::read("deploy/redis/store.acl");
+    let store = format!("user store on >for-development-only {rules}");
+    let redis = tools::read("k8s/overlays/dev/redis.conf");
+    assert!(
+        redis.ends_with(&store) && redis.contains("\nrequirepass "),
+        "redis.conf"
+    );
 }
 
 #[test]

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 
-import { connect as connectNats } from '@nats-io/transport-node';
+import { connect as connectNats, nkeyAuthenticator } from '@nats-io/transport-node';
 
 import { connect } from '../lib/client.mjs';
-import { app, nats, natsLogins } from '../lib/environment.mjs';
+import { app, nats, natsSeeds } from '../lib/environment.mjs';
 import { posted } from '../lib/rest.mjs';
 import { metric } from './packets.mjs';
 import { CANARY, subjectOf } from './tools.mjs';
@@ -15,8 +15,8 @@ const BAD = /^chat_gateway_bad_envelopes_total (\d+)/gm;
 
 /** Logs in to the broker as a service, and asserts that it refuses each of these. */
 async function assertRefused(name, { says = [], hears = [] }) {
-  const { host, username, password } = new URL(natsLogins[name]);
-  const broker = await connectNats({ servers: host, user: username, pass: password });
+  const authenticator = nkeyAuthenticator(new TextEncoder().encode(natsSeeds[name]));
+  const broker = await connectNats({ servers: nats.url, authenticator });
   const refused = [];
   const listening = (async () => {
     for await (const { type, error } of broker.status()) if (type === 'error') refused.push(`${error}`);

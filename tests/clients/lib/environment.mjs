@@ -48,8 +48,8 @@ export const api = `${publicUrl}/api/v1`;
 /** The broker and the state: `{url, pid}` each. */
 export const { nats, redis } = endpoints;
 
-/** How each service logs in to the broker: `{gateway, store, internal}`, each a URL with a password. */
-export const natsLogins = endpoints.nats_logins;
+/** By what each service is known to the broker: `{gateway, store, internal}`, each the seed of an nkey. */
+export const natsSeeds = endpoints.nats_seeds;
 
 /** The relay of calls: `{url, secret, pid}`. */
 export const relay = endpoints.turn;

@@ -1,6 +1,6 @@
 //! NATS with JetStream, alone or, for faults between servers, as a cluster.
 
-use std::fs;
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -11,7 +11,7 @@ use crate::{
     links::{self, Link},
     places::Places,
     ports::Ports,
-    process::Running,
+    process::{self, Running},
     run_dir::RunDir,
     secret, tied,
 };
@@ -19,21 +19,26 @@ use crate::{
 /// Who may do everything; on loopback, whoever says nothing else: tests, and people who look.
 const ADMIN: &str = "admin";
 
-/// The users of deploy/nats/permissions.conf.
-const USERS: [&str; 4] = [ADMIN, "gateway", "store", "internal"];
+/// The services of deploy/nats/permissions.conf.
+pub(crate) const SERVICES: [&str; 3] = ["gateway", "store", "internal"];
 
-/// Returns the URL of a server for one of the users that may do little.
+/// Returns the seed by which one of the services that may do little is known, once NATS was started.
 ///
 /// # Errors
 ///
-/// When the user's password can't be read.
-pub(crate) fn url_of(run: &RunDir, server: &Server, user: &str) -> Result<String> {
-    let login = format!("nats://{user}:{}@", password(run, user)?);
-    Ok(server.url.replacen("nats://", &login, 1))
+/// When it can't be read.
+pub(crate) fn seed_of(run: &RunDir, service: &str) -> Result<String> {
+    let made = fs::read_to_string(nkey_file(run, service))?;
+    Ok(halves(&made)?.0.to_owned())
 }
 
-fn password(run: &RunDir, user: &str) -> Result<String> {
-    secret::kept(&run.path.join(format!("nats-{user}.password")))
+fn nkey_file(run: &RunDir, service: &str) -> PathBuf {
+    run.path.join(format!("nats-{service}.nkey"))
+}
+
+/// The seed of an nkey, and its public half.
+fn halves(made: &str) -> Result<(&str, &str)> {
+    made.trim().split_once('\n').context("no nkey was made")
 }
 
 /// Starts NATS and waits until it is healthy, JetStream included.
@@ -157,8 +162,16 @@ fn launch(
     let store = data_dir(run, name)?;
     let mut permissions =
         fs::read_to_string(places.workspace.join("deploy/nats/permissions.conf"))?;
-    for user in USERS {
-        permissions = permissions.replace(&format!("@{user}@"), &password(run, user)?);
+    let admin = secret::kept(&run.path.join("nats-admin.password"))?;
+    permissions = permissions.replace(&format!("@{ADMIN}@"), &admin);
+    for service in SERVICES {
+        let made = secret::kept_or(&nkey_file(run, service), || {
+            let script = places.workspace.join("deploy/nats/nkey.sh");
+            process::output(Command::new("sh").arg(script)).context(
+                "no nkey was made; it takes openssl 1.1.1 or newer (OPENSSL names another)",
+            )
+        })?;
+        permissions = permissions.replace(&format!("@{service}@"), halves(&made)?.1);
     }
     secret::write_private(
         &config,

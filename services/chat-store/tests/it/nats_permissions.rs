@@ -1,6 +1,6 @@
 //! What the users of deploy/nats/permissions.conf may say and hear, on a real broker.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use chat_domain::{AppId, UserId};
@@ -8,24 +8,37 @@ use chat_proto::subject::{
     IN_DEAD, REVOKED, RPC_ALL, Rpc, STORE_QUEUE, USED, gateway_beat, out, rpc, user,
 };
 use futures_util::StreamExt as _;
+use nkeys::KeyPair;
 use parking_lot::Mutex;
 use test_kit::{eventually, nats::Server};
 
 const PERMISSIONS: &str = include_str!("../../../../deploy/nats/permissions.conf");
 
-fn broker() -> Server {
-    let names = ["admin", "gateway", "store", "internal"];
-    let settings = names.iter().fold(PERMISSIONS.to_owned(), |settings, name| {
-        settings.replace(&format!("@{name}@"), &format!("{name}-password"))
-    });
-    Server::start_set(&settings).unwrap()
+/// A broker, and the nkeys of those that it knows.
+struct Broker {
+    server: Server,
+    seeds: HashMap<&'static str, String>,
+}
+
+fn broker() -> Broker {
+    let mut settings = PERMISSIONS.replace("@admin@", "secret");
+    let mut seeds = HashMap::new();
+    for name in ["gateway", "store", "internal"] {
+        let pair = KeyPair::new_user();
+        settings = settings.replace(&format!("@{name}@"), &pair.public_key());
+        seeds.insert(name, pair.seed().unwrap());
+    }
+    Broker {
+        server: Server::start_set(&settings).unwrap(),
+        seeds,
+    }
 }
 
 /// A client, and what the broker refused it.
-async fn login(broker: &Server, name: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
+async fn login(broker: &Broker, name: &str) -> (Client, Arc<Mutex<Vec<String>>>) {
     let refused = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&refused);
-    let client = ConnectOptions::with_user_and_password(name.into(), format!("{name}-password"))
+    let client = ConnectOptions::with_nkey(broker.seeds[name].clone())
         .custom_inbox_prefix(format!("_INBOX.{name}"))
         .retry_on_initial_connect()
         .event_callback(move |event| {
@@ -36,7 +49,7 @@ async fn login(broker: &Server, name: &str) -> (Client, Arc<Mutex<Vec<String>>>)
                 }
             }
         })
-        .connect(broker.url())
+        .connect(broker.server.url())
         .await
         .unwrap();
     (client, refused)

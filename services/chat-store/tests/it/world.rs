@@ -75,11 +75,6 @@ impl World {
         }
     }
 
-    /// Where its database is.
-    pub(crate) fn url(&self) -> &str {
-        self.database.url()
-    }
-
     pub(crate) async fn pg(&self) -> Pg {
         self.pg_of(12).await
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
+use nkeys::KeyPair;
 use realtime_gateway::{
     config::Config, nats::InterestConnection, ports::Inbox, registry::UserKey, transport,
 };
@@ -90,22 +91,22 @@ async fn nats_is_believed_by_its_certificate_alone() {
     let broker = broker(&known, false);
     up(&broker).await;
     let url = |host: &str| broker.url().replace("127.0.0.1", host);
-    let right = believing(&known);
+    let (right, wrong) = ([believing(&known)], [believing(&other)]);
 
-    assert_eq!(interest(&url("localhost"), &[right.clone()]).await, Ok(()));
+    assert_eq!(interest(&url("localhost"), &right).await, Ok(()));
     let with_tls = url("localhost").replace("nats", "tls");
-    assert_eq!(interest(&with_tls, &[right.clone()]).await, Ok(()));
+    assert_eq!(interest(&with_tls, &right).await, Ok(()));
     for (host, settings) in [
-        ("localhost", vec![believing(&other)]),
-        ("127.0.0.1", vec![right.clone()]),
-        ("localhost", vec![]),
+        ("localhost", &wrong[..]),
+        ("127.0.0.1", &right),
+        ("localhost", &[]),
     ] {
-        let outcome = interest(&url(host), &settings).await;
+        let outcome = interest(&url(host), settings).await;
         assert!(outcome.is_err(), "{host} {settings:?}");
     }
     let plain = Server::start().unwrap();
     up(&plain).await;
-    assert!(interest(&plain.url(), &[right]).await.is_err());
+    assert!(interest(&plain.url(), &right).await.is_err());
 }
 
 #[tokio::test]
@@ -126,6 +127,22 @@ async fn nats_may_ask_the_gateway_for_a_certificate() {
     assert_eq!(interest(&url, &own(&known)).await, Ok(()));
     assert!(interest(&url, &own(&other)).await.is_err());
     assert!(interest(&url, &[believing(&known)]).await.is_err());
+}
+
+#[tokio::test]
+async fn nats_knows_the_gateway_by_its_nkey() {
+    let (own, other) = (KeyPair::new_user(), KeyPair::new_user());
+    let known = own.public_key();
+    let broker = Server::start_set(&format!(
+        "authorization {{ users = [{{ nkey: {known} }}] }}"
+    ));
+    let broker = broker.unwrap();
+    up(&broker).await;
+    let signing = |pair: &KeyPair| format!("--nats-nkey-seed={}", pair.seed().unwrap());
+
+    assert_eq!(interest(&broker.url(), &[signing(&own)]).await, Ok(()));
+    assert!(interest(&broker.url(), &[signing(&other)]).await.is_err());
+    assert!(interest(&broker.url(), &[]).await.is_err());
 }
 
 /// A server with a certificate for `localhost`.
