@@ -76,7 +76,8 @@ export const rows = [
     what: 'envelopes that mean nothing',
     async attack(c, t) {
       const client = await connect(t, c.patient);
-      const broker = await connectNats({ servers: nats.url });
+      // Stores answer gateways, and nobody else.
+      const broker = await connectNats({ servers: nats.url, inboxPrefix: '_INBOX.gateway' });
       const subject = subjectOf(app.name, c.patient.id);
       const before = await metric(BAD);
       const text = Buffer.from(CANARY);
