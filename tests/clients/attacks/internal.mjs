@@ -14,9 +14,10 @@ import { CANARY, subjectOf } from './tools.mjs';
 const BAD = /^chat_gateway_bad_envelopes_total (\d+)/gm;
 
 /** Logs in to the broker as a service, and asserts that it refuses each of these. */
-async function assertRefused(name, { says = [], hears = [] }) {
+async function assertRefused(t, name, { says = [], hears = [] }) {
   const authenticator = nkeyAuthenticator(new TextEncoder().encode(natsSeeds[name]));
   const broker = await connectNats({ servers: nats.url, authenticator });
+  t.after(() => broker.close());
   const refused = [];
   const listening = (async () => {
     for await (const { type, error } of broker.status()) if (type === 'error') refused.push(`${error}`);
@@ -43,12 +44,12 @@ export const rows = [
   {
     n: 90,
     what: 'answers and inboxes of others',
-    async attack() {
+    async attack(_, t) {
       const says = ['_INBOX.gateway.forged', '_INBOX.store.forged', 'chat.v1.ctl.revoked'];
       says.push(`chat.v1.out.${app.name}.message.created`, `chat.v1.in.${app.name}.user`);
       const hears = ['_INBOX.store.>', '_INBOX.>', 'chat.v1.rpc.>', 'chat.v1.out.>', '>'];
-      await assertRefused('gateway', { says, hears });
-      await assertRefused('store', {
+      await assertRefused(t, 'gateway', { says, hears });
+      await assertRefused(t, 'store', {
         says: ['chat.v1.rpc.00.messages.append', `chat.v1.in.${app.name}.user`],
         hears: ['chat.v1.usr.>', '_INBOX.gateway.>', '>'],
       });
@@ -63,7 +64,7 @@ export const rows = [
       const subject = subjectOf(app.name, c.patient.id);
       const before = await metric(BAD);
       const controls = ['revoked', 'used'].map((name) => `chat.v1.ctl.${name}`);
-      await assertRefused('internal', {
+      await assertRefused(t, 'internal', {
         says: [subject, 'chat.v1.rpc.00.messages.append', ...controls, '_INBOX.gateway.forged'],
         hears: [subject, 'chat.v1.usr.>', 'chat.v1.rpc.>', `chat.v1.in.${app.name}.user`, '>'],
       });
@@ -78,6 +79,7 @@ export const rows = [
       const client = await connect(t, c.patient);
       // Stores answer gateways, and nobody else.
       const broker = await connectNats({ servers: nats.url, inboxPrefix: '_INBOX.gateway' });
+      t.after(() => broker.close());
       const subject = subjectOf(app.name, c.patient.id);
       const before = await metric(BAD);
       const text = Buffer.from(CANARY);
@@ -100,7 +102,6 @@ export const rows = [
         assert.ok(answer.data.length > 0, name);
       }
       await broker.flush();
-      await broker.close();
       const { message } = await posted(c.consultant, c.ids, CANARY);
       await client.next('new_message', (data) => data.message.id === message.id);
       assert.ok((await metric(BAD)) > before, 'they are counted');
