@@ -84,6 +84,11 @@ impl Fence {
         if !is_new && !is_next {
             return None;
         }
+        if is_new && gate == Gate::Over && known.has_ended() {
+            // An end that was lost with its state is decided once more.
+            known.version = version;
+            return None;
+        }
         known.told = if is_new { bit } else { known.told | bit };
         known.version = version;
         // Who is in a call may still be told that it rings.
@@ -170,6 +175,18 @@ impl Fence {
 }
 
 impl Known {
+    /// Tells whether the last that was told is that the call is over.
+    const fn has_ended(&self) -> bool {
+        const ENDS: u16 = 1 << Tell::AnsweredElsewhere as u16
+            | 1 << Tell::DeclinedElsewhere as u16
+            | 1 << Tell::Rejected as u16
+            | 1 << Tell::Busy as u16
+            | 1 << Tell::NoAnswer as u16
+            | 1 << Tell::Missed as u16
+            | 1 << Tell::Ended as u16;
+        self.told & ENDS != 0
+    }
+
     /// Takes a signal in unless it is old. Returns false when there is no room.
     fn hold(&mut self, place: u64, frame: &Frame) -> bool {
         let is_old = self.next.is_some_and(|next| place < next);
@@ -277,6 +294,24 @@ mod tests {
         assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
         assert!(fence.tell(CALL, 1, Tell::Incoming).is_none());
         assert!(fence.tell(CALL, 2, Tell::Missed).is_none());
+    }
+
+    #[test]
+    fn an_end_that_is_decided_once_more_is_told_once() {
+        let mut fence = acting();
+
+        assert!(fence.tell(CALL, 2, Tell::NoAnswer).is_some());
+        assert!(fence.tell(CALL, 1_003, Tell::NoAnswer).is_none());
+        assert!(fence.tell(CALL, 1_003, Tell::Ended).is_none());
+    }
+
+    #[test]
+    fn what_rings_once_more_ends_once_more() {
+        let mut fence = Fence::default();
+
+        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
+        assert!(fence.tell(CALL, 3, Tell::Incoming).is_some());
+        assert!(fence.tell(CALL, 4, Tell::Ended).is_some());
     }
 
     #[test]
