@@ -13,6 +13,7 @@ mod talk;
 mod target;
 
 use std::{
+    convert::Infallible,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -107,7 +108,7 @@ pub(crate) async fn run(args: &LoadArgs) -> anyhow::Result<bool> {
 
     let outcome = tokio::select! {
         outcome = finish(&mut talks) => outcome?,
-        () = show(&log) => Outcome::default(), // It never ends.
+        never = show(&log) => match never {},
     };
     while calls.join_next().await.is_some() {}
     idle.shutdown().await;
@@ -193,7 +194,7 @@ async fn finish(talks: &mut JoinSet<anyhow::Result<Outcome>>) -> anyhow::Result<
 }
 
 /// Tells every second how it goes. Runs until dropped.
-async fn show(log: &Log) {
+async fn show(log: &Log) -> Infallible {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;

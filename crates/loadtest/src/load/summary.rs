@@ -164,3 +164,32 @@ fn times(quantiles: Option<Quantiles>) -> String {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_wrong_with_one_message_that_is() {
+        let settings = Settings {
+            conversations: 1,
+            connections: 0,
+            rate: 1,
+            calls: 0,
+            seconds: 1,
+        };
+        let is_right = |outcome| Summary::new("u", settings, &Log::new(), outcome).is_right();
+        let right = Outcome::default();
+
+        assert!(is_right(right));
+        assert!(!is_right(Outcome { lost: 1, ..right }));
+        assert!(!is_right(Outcome {
+            doubled: 1,
+            ..right
+        }));
+        assert!(!is_right(Outcome {
+            out_of_order: 1,
+            ..right
+        }));
+    }
+}
