@@ -1,5 +1,5 @@
-//! The apps of a development system: one for each dialect, and one that is short of patience, each
-//! with a secret of its own.
+//! The apps of a development system: one for each dialect, one that is short of patience and one
+//! that is strict, each with a secret of its own.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -28,7 +28,7 @@ impl Kind {
 }
 
 /// The apps.
-pub(crate) const APPS: [Kind; 5] = [
+pub(crate) const APPS: [Kind; 6] = [
     Kind::of("consult"),
     Kind::of("care"),
     Kind::of("clinic"),
@@ -38,6 +38,17 @@ pub(crate) const APPS: [Kind; 5] = [
         name: "hasty",
         dialect: "consult",
         policy: "retention_days = 1\ncalls = { ring_seconds = 3, grace_seconds = 2 }\n",
+    },
+    // With production's limits, where the gateways have those of a development.
+    Kind {
+        name: "strict",
+        dialect: "consult",
+        policy: "[apps.strict.policy.limits]\n\
+                 messages = { per_second = 10, burst = 30 }\n\
+                 typing = { per_second = 5, burst = 15 }\n\
+                 events = { per_second = 20, burst = 60 }\n\
+                 user_messages = { per_second = 20, burst = 60 }\n\
+                 user_calls = { per_minute = 10 }\n",
     },
 ];
 
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn both_files_tell_the_same_secrets() {
-        let [consult, .., hasty] = APPS;
+        let [consult, .., hasty, _] = APPS;
         let apps = [consult, hasty].map(|kind| App {
             kind,
             secret: format!("{}-s3", kind.name),

@@ -18,7 +18,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     mem,
     path::{Path, PathBuf},
-    process::{ChildStdin, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
 };
 
@@ -27,13 +27,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::{
     cli::Args,
     fetch::Source,
-    links::{self, Link, Links},
+    links::{self, Clocks, Link, Links},
     places::Places,
     ports::Ports,
     process::{self, Running, Task},
     run_dir::Keep,
     servers::{Broker, Durability, Server, Servers, nats, postgres::Standby},
-    services::Profile,
+    services::{self, Profile},
     system::{Options, System},
     test, tied,
 };
@@ -96,7 +96,7 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
     let broker = Broker::Cluster;
     let mut system =
         System::start_linked(&options, places, Some(build), broker, |servers, ports| {
-            let links = links(servers, ports)?;
+            let links = links(servers, ports, places)?;
             suite = Some(Suite::start(places, &links, args)?);
             for server in std::iter::once(&mut servers.nats).chain(&mut servers.cluster.peers) {
                 nats::wait_until_healthy(server)?;
@@ -135,8 +135,9 @@ fn evidence(places: &Places) -> PathBuf {
     places.target.join("chaos")
 }
 
-/// A proxy for each service in front of each server that it uses, and on each route between two servers.
-fn links(servers: &Servers, ports: &mut Ports) -> Result<Links> {
+/// A proxy for each service in front of each server that it uses, and on each route between two
+/// servers; and a clock for each service.
+fn links(servers: &Servers, ports: &mut Ports, places: &Places) -> Result<Links> {
     let target = |server: &Server| links::port(&server.url).context("a server without a port");
     let postgres = ("postgres", target(&servers.postgres)?);
     let redis = ("redis", target(&servers.redis)?);
@@ -164,7 +165,28 @@ fn links(servers: &Servers, ports: &mut Ports) -> Result<Links> {
             });
         }
     }
-    Ok(Links(links))
+    Ok(Links {
+        all: links,
+        clocks: cfg!(target_os = "linux")
+            .then(|| clocks(places))
+            .transpose()?,
+    })
+}
+
+/// Gives each service a clock of its own, which shows the right time.
+fn clocks(places: &Places) -> Result<Clocks> {
+    let folder = evidence(places).join("clocks");
+    fs::create_dir_all(&folder)?;
+    let library = folder.join("clock.so");
+    let source = places.workspace.join("crates/chaos/clock.c");
+    let mut compile = Command::new(services::compiler());
+    compile.args(["-shared", "-fPIC", "-O1", "-o"]);
+    process::output(compile.arg(&library).arg(source)).context("the clock can't be compiled")?;
+    let names = (1..=GATEWAYS).map(|i| format!("g{i}"));
+    for name in names.chain((1..=STORES).map(|i| format!("s{i}"))) {
+        fs::write(folder.join(name), 0_i64.to_ne_bytes())?;
+    }
+    Ok(Clocks { library, folder })
 }
 
 /// Does what the suite asks for until it is over.
@@ -294,9 +316,12 @@ impl Suite {
             port,
             target,
             ..
-        } in &links.0
+        } in &links.all
         {
             command.args(["--link", &format!("{service}/{server}={port}:{target}")]);
+        }
+        if let Some(clocks) = &links.clocks {
+            command.arg("--clocks").arg(&clocks.folder);
         }
         command.args(args);
         let mut task = Task::start(command)?;

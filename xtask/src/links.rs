@@ -1,4 +1,7 @@
-//! What stands between services and servers: nothing, or a proxy of each service's own.
+//! What stands between services and the world: nothing, or a proxy of each service's own in front of
+//! each server, and a clock of its own.
+
+use std::path::PathBuf;
 
 /// A proxy on loopback, for one service, in front of one server.
 #[derive(Debug, Clone)]
@@ -15,17 +18,37 @@ pub(crate) struct Link {
     pub(crate) known: u16,
 }
 
+/// What a service takes for the time of day: what `library`, preloaded, reads in a file of `folder`.
+#[derive(Debug, Clone)]
+pub(crate) struct Clocks {
+    pub(crate) library: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
 /// Every proxy of a run. Whoever has none goes to the server itself.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Links(pub(crate) Vec<Link>);
+pub(crate) struct Links {
+    pub(crate) all: Vec<Link>,
+    pub(crate) clocks: Option<Clocks>,
+}
 
 impl Links {
     /// Returns `url` of a server as `service` is to know it.
     pub(crate) fn url(&self, service: &str, url: &str) -> String {
         let port = port(url);
         let of_both = |link: &&Link| link.service == service && Some(link.known) == port;
-        let link = self.0.iter().find(of_both);
+        let link = self.all.iter().find(of_both);
         link.map_or_else(|| url.to_owned(), |link| moved(url, link.port))
+    }
+
+    /// Returns the environment that gives `service` a clock of its own, if it has one.
+    pub(crate) fn clock(&self, service: &str) -> Vec<(&'static str, PathBuf)> {
+        self.clocks.as_ref().map_or_else(Vec::new, |clocks| {
+            vec![
+                ("LD_PRELOAD", clocks.library.clone()),
+                ("CHAOS_CLOCK", clocks.folder.join(service)),
+            ]
+        })
     }
 }
 
@@ -54,13 +77,16 @@ mod tests {
 
     #[test]
     fn only_the_service_that_a_proxy_is_for_goes_through_it() {
-        let links = Links(vec![Link {
-            service: "s1".to_owned(),
-            server: "postgres",
-            port: 7,
-            target: 5432,
-            known: 5432,
-        }]);
+        let links = Links {
+            all: vec![Link {
+                service: "s1".to_owned(),
+                server: "postgres",
+                port: 7,
+                target: 5432,
+                known: 5432,
+            }],
+            clocks: None,
+        };
         let url = "postgres://chat:secret@127.0.0.1:5432/chat";
 
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Our own services: how they are built and started.
 
 use std::{
+    ffi::OsString,
     path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
@@ -103,13 +104,18 @@ pub(crate) fn cargo(places: &Places) -> Command {
     command
 }
 
+/// The C compiler.
+pub(crate) fn compiler() -> OsString {
+    std::env::var_os("CC").unwrap_or_else(|| "cc".into())
+}
+
 /// Makes sure that there is a C compiler, for linking and for the TLS library.
 ///
 /// # Errors
 ///
 /// Says what to install.
 pub(crate) fn check_compiler() -> Result<()> {
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let compiler = compiler();
     let works = Command::new(&compiler)
         .arg("--version")
         .stdout(Stdio::null())
@@ -145,7 +151,7 @@ pub(crate) struct Shared {
     pub(crate) nats_seed_of_gateways: String,
     pub(crate) redis_url: String,
     pub(crate) redis_url_of_stores: String,
-    /// What stands between a service and these three.
+    /// What stands between a service and the world.
     pub(crate) links: Links,
     pub(crate) stun_urls: String,
     pub(crate) turn_urls: String,
@@ -191,7 +197,7 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port, internal_port) = (ports.take()?, ports.take()?, ports.take()?);
-        let mut command = service("chat-store", places, shared)?;
+        let mut command = service("chat-store", name, places, shared)?;
         command
             .env("NATS_URL", shared.links.url(name, &shared.nats_url))
             .env("NATS_NKEY_SEED", &shared.nats_seed_of_stores)
@@ -236,7 +242,7 @@ impl Service {
         shared: &Shared,
     ) -> Result<Self> {
         let (port, admin_port) = (ports.take()?, ports.take()?);
-        let mut command = service("realtime-gateway", places, shared)?;
+        let mut command = service("realtime-gateway", name, places, shared)?;
         command
             .env("NATS_URL", shared.links.url(name, &shared.nats_url))
             .env("NATS_NKEY_SEED", &shared.nats_seed_of_gateways)
@@ -294,13 +300,14 @@ impl Service {
     }
 }
 
-fn service(program: &str, places: &Places, shared: &Shared) -> Result<Command> {
+fn service(program: &str, name: &str, places: &Places, shared: &Shared) -> Result<Command> {
     let mut command = tied::command(built(program, places, shared.profile)?, None);
     command
         .env("CHAT_APPS_FILE", &shared.apps_file)
         .env("LOG_FORMAT", "text")
         .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)
-        .env("NO_COLOR", "1");
+        .env("NO_COLOR", "1")
+        .envs(shared.links.clock(name));
     if std::env::var_os("RUST_LOG").is_none() {
         command.env("RUST_LOG", "info");
     }

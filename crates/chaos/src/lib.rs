@@ -5,8 +5,10 @@
 //! Nothing here knows the code of the services: it sees what their clients see, and the rows.
 
 pub mod checker;
+pub mod clocks;
 pub mod collect;
 pub mod control;
+pub mod deliveries;
 pub mod faults;
 pub mod history;
 pub mod patience;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use chaos::{
     checker,
+    clocks::Clocks,
     control::Control,
     faults::site::{self, Pids},
     history::Record,
@@ -57,6 +58,9 @@ struct Args {
     /// A proxy: `SERVICE/SERVER=PORT:TARGET`.
     #[arg(long = "link", value_parser = parse_link)]
     links: Vec<Way>,
+    /// Where each service's clock is.
+    #[arg(long, default_value = "target/chaos/clocks")]
+    clocks: PathBuf,
 }
 
 #[derive(Debug, Clone)]
@@ -141,6 +145,7 @@ async fn suite(args: Args) -> anyhow::Result<bool> {
             .connect_lazy(&database.context("the suite has no way to Postgres")?)?,
         pids: pids.clone(),
         links: Arc::new(links),
+        clocks: Clocks(args.clocks.clone()),
         http: reqwest::Client::builder().build()?,
         logs: file.parent().context("no folder")?.join("log"),
         endpoints,

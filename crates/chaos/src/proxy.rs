@@ -4,6 +4,7 @@
 //! arrived while a direction is black-holed waits in the sender's buffers, as on a real network.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -19,11 +20,15 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
-    time::sleep,
+    time::{sleep, timeout},
 };
+
+use crate::{deliveries::Deliveries, rng::Rng};
 
 /// The most that is read at once.
 const CHUNK: usize = 16 * 1024;
+/// How long an event waits for a later one that could come before it.
+const HELD: Duration = Duration::from_millis(100);
 
 /// What is wrong with a link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct Trouble {
     pub delay: Duration,
     /// Bytes a second; 0 is no limit.
     pub throttle: u64,
+    /// Of a hundred events from NATS, how many come after a later one, and of the others how many twice.
+    pub disorder: u64,
     /// Raised to reset the connections there are, once.
     pub resets: u64,
 }
@@ -65,7 +72,8 @@ impl Link {
             .with_context(|| format!("port {port} is taken"))?;
         let (trouble, state) = watch::channel(Trouble::default());
         let target = Arc::new(AtomicU16::new(target));
-        tokio::spawn(serve(listener, Arc::clone(&target), state));
+        let is_client = server == "nats" && !service.starts_with("nats");
+        tokio::spawn(serve(listener, Arc::clone(&target), state, is_client));
         Ok(Self {
             service: service.to_owned(),
             server: server.to_owned(),
@@ -101,12 +109,17 @@ impl Link {
     }
 }
 
-async fn serve(listener: TcpListener, target: Arc<AtomicU16>, state: watch::Receiver<Trouble>) {
+async fn serve(
+    listener: TcpListener,
+    target: Arc<AtomicU16>,
+    state: watch::Receiver<Trouble>,
+    is_client: bool,
+) {
     loop {
         match listener.accept().await {
             Ok((service, _)) if !state.borrow().cut => {
                 let target = target.load(Ordering::Relaxed);
-                tokio::spawn(pass(service, target, state.clone()));
+                tokio::spawn(pass(service, target, state.clone(), is_client));
             }
             Ok((service, _)) => drop(service),
             // Out of file descriptors, perhaps: connections that end give some back.
@@ -115,7 +128,12 @@ async fn serve(listener: TcpListener, target: Arc<AtomicU16>, state: watch::Rece
     }
 }
 
-async fn pass(service: TcpStream, target: u16, mut state: watch::Receiver<Trouble>) {
+async fn pass(
+    service: TcpStream,
+    target: u16,
+    mut state: watch::Receiver<Trouble>,
+    is_client: bool,
+) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
         return;
     };
@@ -123,10 +141,11 @@ async fn pass(service: TcpStream, target: u16, mut state: watch::Receiver<Troubl
     let resets = state.borrow().resets;
     let (from_service, to_service) = service.into_split();
     let (from_server, to_server) = server.into_split();
-    let there = flow(from_service, to_server, state.clone(), |trouble| {
+    let there = flow(from_service, to_server, state.clone(), None, |trouble| {
         trouble.mute
     });
-    let back = flow(from_server, to_service, state.clone(), |trouble| {
+    let says = is_client.then(|| Deliveries::new(Rng::new(0)));
+    let back = flow(from_server, to_service, state.clone(), says, |trouble| {
         trouble.deaf
     });
     tokio::select! {
@@ -141,12 +160,21 @@ async fn flow(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<Trouble>,
+    mut says: Option<Deliveries>,
     is_blocked: fn(&Trouble) -> bool,
 ) {
     let mut chunk = vec![0; CHUNK];
     loop {
-        let Ok(n @ 1..) = from.read(&mut chunk).await else {
-            return;
+        let read = from.read(&mut chunk);
+        let read = if says.as_ref().is_some_and(Deliveries::is_holding) {
+            timeout(HELD, read).await
+        } else {
+            Ok(read.await)
+        };
+        let n = match read {
+            Ok(Ok(n @ 1..)) => n,
+            Ok(_) => return,
+            Err(_nothing_more) => 0,
         };
         // A value of its own: the guard must not live over the next wait.
         let healthy = state.wait_for(|trouble| !is_blocked(trouble)).await;
@@ -155,11 +183,13 @@ async fn flow(
         };
         let millis = (n as u64 * 1_000).checked_div(trouble.throttle);
         sleep(trouble.delay + Duration::from_millis(millis.unwrap_or(0))).await;
-        if to
-            .write_all(chunk.get(..n).unwrap_or_default())
-            .await
-            .is_err()
-        {
+        let read = chunk.get(..n).unwrap_or_default();
+        let passed = match &mut says {
+            Some(says) if n == 0 => Cow::Owned(says.release()),
+            Some(says) => Cow::Owned(says.take(read, trouble.disorder)),
+            None => Cow::Borrowed(read),
+        };
+        if to.write_all(&passed).await.is_err() {
             return;
         }
     }
@@ -174,11 +204,11 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     /// A server that echoes, and a link in front of it.
-    async fn echo() -> (Link, u16) {
-        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = server.local_addr().unwrap().port();
+    async fn echo(server: &str) -> (Link, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = server.accept().await {
+            while let Ok((mut stream, _)) = listener.accept().await {
                 tokio::spawn(async move {
                     let (mut reader, mut writer) = stream.split();
                     let _ = tokio::io::copy(&mut reader, &mut writer).await;
@@ -188,7 +218,7 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        (Link::open("g1", "nats", port, target).await.unwrap(), port)
+        (Link::open("g1", server, port, target).await.unwrap(), port)
     }
 
     async fn say(stream: &mut TcpStream, text: &[u8]) {
@@ -206,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_black_holed_arrives_once_it_is_healed() {
-        let (link, port) = echo().await;
+        let (link, port) = echo("redis").await;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         say(&mut stream, b"a").await;
         assert_eq!(hear(&mut stream, 1).await, b"a");
@@ -227,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_ends_connections_and_lets_none_through_until_it_is_healed() {
-        let (link, port) = echo().await;
+        let (link, port) = echo("redis").await;
         let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         say(&mut before, b"a").await;
         hear(&mut before, 1).await;
@@ -252,7 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reset_ends_the_connections_there_are_and_no_others() {
-        let (link, port) = echo().await;
+        let (link, port) = echo("redis").await;
         let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         say(&mut before, b"a").await;
         hear(&mut before, 1).await;
@@ -271,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_link_that_leads_elsewhere_ends_what_led_to_the_place_before() {
-        let (link, port) = echo().await;
+        let (link, port) = echo("redis").await;
         let mut before = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         say(&mut before, b"a").await;
         hear(&mut before, 1).await;
@@ -288,5 +318,21 @@ mod tests {
         say(&mut after, b"b").await;
         let (mut heard, _) = timeout(SOON, elsewhere.accept()).await.unwrap().unwrap();
         assert_eq!(hear(&mut heard, 1).await, b"b");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_waits_for_a_later_one_does_not_wait_for_ever() {
+        let (link, port) = echo("nats").await;
+        link.change(|trouble| trouble.disorder = 100);
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let event = b"MSG chat.v1.usr.a.b 1 2\r\nhi\r\n";
+
+        say(&mut stream, event).await;
+        assert_eq!(hear(&mut stream, event.len()).await, event);
+
+        let (first, rest) = event.split_at(9);
+        say(&mut stream, first).await;
+        say(&mut stream, rest).await;
+        assert_eq!(hear(&mut stream, event.len()).await, event);
     }
 }

@@ -29,7 +29,7 @@ impl Rng {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.0 ^ (z ^ (z >> 31))
+        z ^ (z >> 31)
     }
 
     /// Returns a number below `end`; 0 when there is none.

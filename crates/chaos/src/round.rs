@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     checker::{self, Violation},
+    clocks::Clocks,
     collect::Scene,
     control::Control,
     faults::{self, Lane, Line, Lines, Site, site},
@@ -49,6 +50,8 @@ pub struct Rig {
     pub endpoints: Endpoints,
     /// Every proxy.
     pub links: Arc<Vec<Link>>,
+    /// What services take for the time of day.
+    pub clocks: Clocks,
     /// Process ids.
     pub pids: site::Pids,
     /// Postgres, past the proxies.
@@ -112,6 +115,7 @@ pub async fn run(rig: &Rig, seed: u64, history: &Path, least: Duration) -> anyho
     let site = Site::new(site::Inner {
         control: rig.control.clone(),
         links: Arc::clone(&rig.links),
+        clocks: rig.clocks.clone(),
         endpoints: rig.endpoints.clone(),
         database: rig.database.clone(),
         http: rig.http.clone(),

@@ -1,5 +1,7 @@
 //! What can go wrong, named once for every edge.
 
+use std::time::Duration;
+
 /// Any error, once nobody is left who would branch on its type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -188,6 +190,15 @@ pub enum ChatError {
 }
 
 impl ChatError {
+    /// Makes a [`ChatError::RateLimited`] of the time after which a retry may succeed.
+    #[must_use]
+    pub fn rate_limited(after: Duration) -> Self {
+        let ms = after.as_micros().div_ceil(1_000);
+        Self::RateLimited {
+            retry_after_ms: u64::try_from(ms).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Returns the class of this failure.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -1,6 +1,7 @@
 //! What abusive clients cost the others: the same messages at the same rate, without them and with.
+//! They are users of an app with production's limits.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use load_kit::users::User;
 use tokio::{
@@ -36,11 +37,15 @@ pub(crate) async fn measure(
     report.progress("latency without abusive clients");
     let without = latency::run(endpoints, pairs, rate, seconds).await?;
     report.progress("latency with abusive clients");
-    let secret: Arc<str> = endpoints.secret("consult")?.into();
+    let secret = endpoints.secret("strict")?;
     let mut abusers = JoinSet::new();
     for n in 0..ABUSERS {
         let [near, _] = latency::sides(&endpoints.gateways, n)?;
-        abusers.spawn(abuse(n, near.to_owned(), Arc::clone(&secret)));
+        let token = match n % 5 {
+            0 => "nonsense".to_owned(),
+            _ => User::new(secret, "patient")?.token,
+        };
+        abusers.spawn(abuse(n, near.to_owned(), token));
     }
     let with = latency::run(endpoints, pairs, rate, seconds).await?;
     abusers.abort_all();
@@ -64,20 +69,16 @@ pub(crate) async fn measure(
 }
 
 /// Does what nobody should, again and again, each in one of five ways.
-async fn abuse(n: usize, gateway: String, secret: Arc<str>) {
+async fn abuse(n: usize, gateway: String, token: String) {
     loop {
         // That it ends is what it is about.
-        let _ = attempt(n, &gateway, &secret).await;
+        let _ = attempt(n, &gateway, &token).await;
         sleep(PAUSE).await;
     }
 }
 
-async fn attempt(n: usize, gateway: &str, secret: &str) -> anyhow::Result<()> {
-    let user = User::new(secret, "patient")?;
-    let mut client = match n % 5 {
-        0 => Client::connect(gateway, "nonsense").await?,
-        _ => Client::connect(gateway, &user.token).await?,
-    };
+async fn attempt(n: usize, gateway: &str, token: &str) -> anyhow::Result<()> {
+    let mut client = Client::connect(gateway, token).await?;
     let large = format!("\"{}\"", "x".repeat(100_000));
     let (event, payload) = match n % 5 {
         1 => ("typing_start", r#"{"conversationId":"x"}"#),

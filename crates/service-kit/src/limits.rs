@@ -70,13 +70,17 @@ impl Bucket {
     ///
     /// Returns in how much time it would be taken.
     pub fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
-        let now_us = micros(now);
-        let ahead_us = self.empty_at_us.saturating_sub(now_us);
-        if rate.allowance_us < ahead_us {
-            return Err(Duration::from_micros(ahead_us - rate.allowance_us));
-        }
-        self.empty_at_us = now_us + ahead_us + rate.interval_us;
+        self.check(rate, now)?;
+        self.empty_at_us = self.empty_at_us.max(micros(now)) + rate.interval_us;
         Ok(())
+    }
+
+    fn check(self, rate: Rate, now: Duration) -> Result<(), Duration> {
+        let ahead_us = self.empty_at_us.saturating_sub(micros(now));
+        match ahead_us.checked_sub(rate.allowance_us) {
+            Some(after_us @ 1..) => Err(Duration::from_micros(after_us)),
+            _ => Ok(()),
+        }
     }
 
     fn charge(&mut self, used_us: u64, now_us: u64) {
@@ -142,6 +146,16 @@ impl Meter {
         Ok(())
     }
 
+    /// Says whether an event of `key` would be taken.
+    ///
+    /// # Errors
+    ///
+    /// Returns in how much time it would be.
+    pub fn check(&self, key: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
+        let bucket = self.part(key).lock().get(&key).map(|used| used.bucket);
+        bucket.unwrap_or_default().check(rate, now)
+    }
+
     /// Charges what was used elsewhere.
     pub fn charge(&self, used: Used, now: Duration) {
         let mut part = self.part(used.key).lock();
@@ -204,6 +218,19 @@ mod tests {
         assert_eq!(other.take(7, rate, START), Err(Duration::from_secs(1)));
         assert_eq!(other.take(8, rate, START), Ok(()));
         assert_eq!(other.take(7, rate, START + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn whoever_looks_uses_nothing() {
+        let meter = Meter::default();
+        let rate = Rate::of(1, Duration::from_mins(1), 1);
+        assert_eq!(meter.check(7, rate, START), Ok(()));
+        assert_eq!(meter.take(7, rate, START), Ok(()));
+
+        let a_minute = Duration::from_mins(1);
+        assert_eq!(meter.check(7, rate, START), Err(a_minute));
+        assert_eq!(meter.check(8, rate, START), Ok(()));
+        assert_eq!(meter.check(7, rate, START + a_minute), Ok(()));
     }
 
     #[test]

@@ -178,9 +178,7 @@ impl std::fmt::Debug for Headcount {
 /// Sends the client of a socket away that is one too many, and says why.
 pub fn send_away(socket: &ChatSocket) {
     metrics::counter!(Metric::SocketsEvicted.name()).increment(1);
-    let error = ChatError::RateLimited {
-        retry_after_ms: 60_000,
-    };
+    let error = ChatError::rate_limited(Duration::from_mins(1));
     let failure = Failure::of(socket.session().dialect(), &error, None);
     wire::tell(socket, &Fact::Failed(&failure));
     // Not its transport: the client would come back and push out another one.

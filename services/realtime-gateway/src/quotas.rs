@@ -27,7 +27,11 @@ enum Kind {
     Messages,
     Calls,
     Handshakes,
+    Floods,
 }
+
+/// How long a user does not connect who kept on after refusals.
+pub const REST: Duration = Duration::from_mins(1);
 
 /// Counts at this gateway, and what others counted.
 pub struct Quotas {
@@ -68,6 +72,26 @@ impl Quotas {
     /// Returns in how much time the user may begin one.
     pub fn call(&self, user: &UserKey, rate: Rate) -> Result<(), Duration> {
         self.take(key_of_user(Kind::Calls, user), rate)
+    }
+
+    /// Has a user rest for [`REST`] who kept on after refusals.
+    pub fn flooded(&self, user: &UserKey) {
+        // Whoever rests already rests no longer for another socket.
+        let _ = self.take(key_of_user(Kind::Floods, user), Self::floods());
+    }
+
+    /// Says whether a user may connect.
+    ///
+    /// # Errors
+    ///
+    /// Returns in how much time the user may.
+    pub fn rested(&self, user: &UserKey) -> Result<(), Duration> {
+        let key = key_of_user(Kind::Floods, user);
+        self.meter.check(key, Self::floods(), self.now())
+    }
+
+    fn floods() -> Rate {
+        Rate::of(1, REST, 1)
     }
 
     /// Counts a client that connects from an address. Of IPv6, those of a subscriber are one.
@@ -146,6 +170,7 @@ fn key(kind: Kind, whose: &[u8]) -> u64 {
         Kind::Messages => b"messages\0",
         Kind::Calls => b"calls\0",
         Kind::Handshakes => b"handshakes\0",
+        Kind::Floods => b"floods\0",
     };
     let digest = digest(&SHA256, &[kind, whose].concat());
     let first = digest.as_ref().first_chunk().copied();

@@ -355,18 +355,25 @@ export const rows = [
     n: 75,
     what: 'a flood of events',
     async attack(c) {
-      const ws = await enter(one, c.stranger.token);
-      const typing = { conversationId: c.conversationId, userId: c.stranger.id, userType: 'patient' };
+      const user = await newUser('patient');
+      secret(user.token);
+      const ws = await enter(one, user.token);
+      const typing = { conversationId: c.conversationId, userId: user.id, userType: 'patient' };
       const packet = frame(`42/chat,["typing_start",${JSON.stringify(typing)}]`);
       ws.write(Buffer.concat(Array.from({ length: 2_000 }, () => packet)));
       await ws.until(() => ws.text.includes('"rate_limited"') || undefined, 'rate_limited');
       await ws.until(() => ws.text.includes('"retryAfterMs"') || undefined, 'retryAfterMs');
       await ws.next('41/chat,');
       ws.end();
+      const again = new Client(one, { token: user.token, ...WEBSOCKET.options });
+      const { data } = await again.next('(connect_error)');
+      assert.equal(data.code, 'rate_limited');
+      assert.ok(data.retryAfterMs > 1_000, `${data.retryAfterMs}`);
+      again.close();
     },
     shown: [
-      'services/realtime-gateway/tests/it/chat_messages.rs',
-      'over_the_limit_is_an_error_and_then_the_end',
+      'services/realtime-gateway/tests/it/limits.rs',
+      'who_keeps_on_rests_at_all_gateways_and_nobody_else_does',
     ],
   },
   {

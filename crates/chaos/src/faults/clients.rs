@@ -1,4 +1,4 @@
-//! Faults of clients, and of the load balancer between them and the gateways.
+//! Faults of clients.
 
 use std::time::Duration;
 
@@ -20,12 +20,6 @@ pub(super) async fn flap(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>
         sleep(Duration::from_millis(200)).await;
     }
     Ok(clients())
-}
-
-/// The load balancer ends, and every connection through it with it: all come back at once.
-pub(super) async fn storm(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
-    site.replace("haproxy", rng.millis(0, 500)).await?;
-    Ok(vec!["haproxy".to_owned()])
 }
 
 fn some(site: &Site, rng: &mut Rng, percent: u64, order: Order) {

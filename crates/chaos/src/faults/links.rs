@@ -25,6 +25,20 @@ pub(super) async fn store_postgres(site: Site, mut rng: Rng) -> anyhow::Result<V
     trouble(site, rng, name, "postgres").await
 }
 
+/// What gateways hear comes twice, or after what was said later.
+pub(super) async fn disorder(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
+    let gateways = site.gateways();
+    let links = || gateways.iter().flat_map(|name| site.links(name, "nats"));
+    for link in links() {
+        link.change(|trouble| trouble.disorder = 25);
+    }
+    sleep(rng.millis(3_000, 6_000)).await;
+    for link in links() {
+        link.heal();
+    }
+    Ok(gateways)
+}
+
 /// Two kinds of trouble in turn.
 async fn trouble(
     site: Site,

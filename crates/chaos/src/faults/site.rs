@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{Kind, Lines, PATIENCE};
-use crate::{control::Control, proxy::Link, recorder::Recorder, workload::Order};
+use crate::{clocks::Clocks, control::Control, proxy::Link, recorder::Recorder, workload::Order};
 
 /// The system, as those who break it see it.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Inner {
     pub control: Control,
     /// Every proxy.
     pub links: Arc<Vec<Link>>,
+    /// What services take for the time of day.
+    pub clocks: Clocks,
     /// What ran where at the beginning.
     pub endpoints: Endpoints,
     /// Postgres, past the proxies.

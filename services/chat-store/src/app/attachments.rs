@@ -225,8 +225,7 @@ impl App {
         };
         let now = (self.clock)();
         if !rows.add_file(&file, now, MAX_UNSENT).await? {
-            let retry_after_ms = u64::try_from(UNSENT_RETRY.as_millis()).unwrap_or(u64::MAX);
-            return Err(ChatError::RateLimited { retry_after_ms });
+            return Err(ChatError::rate_limited(UNSENT_RETRY));
         }
         let permit = Permit {
             id: file.id,

@@ -49,9 +49,7 @@ impl Quota {
         let rate = app.policy.limits.user_requests.unwrap_or(self.rate);
         let key = (app.id.as_str(), principal.user.id.as_str());
         let taken = self.meter.take(self.hasher.hash_one(key), rate, now);
-        taken.map_err(|after| ChatError::RateLimited {
-            retry_after_ms: u64::try_from(after.as_millis()).map_or(u64::MAX, |ms| ms + 1),
-        })
+        taken.map_err(ChatError::rate_limited)
     }
 
     fn forget(&self, now: Duration) {

@@ -17,9 +17,10 @@ use tokio::{
 };
 
 use crate::{
+    album::Album,
     attachments::{
-        Album, a_file_reaches_the_two, what_is_something_else_is_not_sent,
-        what_nobody_sends_is_removed, what_was_sent_stays,
+        a_file_reaches_the_two, what_is_something_else_is_not_sent, what_nobody_sends_is_removed,
+        what_was_sent_stays,
     },
     http_site::Site,
 };

@@ -1,6 +1,7 @@
 //! The store's behaviour, on a real Postgres and through its own doors.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod album;
 mod append;
 mod attachments;
 mod attachments_bucket;
@@ -16,6 +17,7 @@ mod calls_state;
 mod calls_subject;
 mod calls_wired;
 mod conversations;
+mod desk;
 mod directory;
 mod history;
 mod http_booking;

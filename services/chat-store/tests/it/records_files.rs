@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    attachments::{Album, DAY, PNG},
+    album::{Album, DAY, PNG},
     http_site::{Answer, PATIENT, Site},
     records::officer,
 };

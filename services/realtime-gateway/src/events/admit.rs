@@ -10,6 +10,7 @@ use socketio_protocol::packet;
 use super::{Chat, Metric};
 use crate::{
     limits::{Class, Exceeded},
+    quotas::REST,
     session::{ChatSocket, Session},
     transport::Event,
     wire,
@@ -113,7 +114,11 @@ impl Chat {
             },
             (Ok(()), Ok(None)) => Why::Unknown,
             (Ok(()), Err(rejection)) => Why::Rejected(rejection),
-            (Err(exceeded), _) => over_limit(exceeded),
+            (Err(Exceeded::Retry { after }), _) => Why::Failed(ChatError::rate_limited(after)),
+            (Err(Exceeded::Disconnect), _) => {
+                self.parts.quotas.flooded(&session.key());
+                Why::KeptOn(ChatError::rate_limited(REST))
+            }
         };
         let outcome = if matches!(why, Why::Unknown) {
             "ignored"
@@ -151,19 +156,6 @@ impl Chat {
             _ => Ok(()),
         };
         within.map_err(|after| session.refuse(after, &rates, now))
-    }
-}
-
-fn over_limit(exceeded: Exceeded) -> Why {
-    match exceeded {
-        Exceeded::Retry { after } => {
-            let ms = after.as_micros().div_ceil(1_000);
-            let retry_after_ms = u64::try_from(ms).unwrap_or(u64::MAX);
-            Why::Failed(ChatError::RateLimited { retry_after_ms })
-        }
-        Exceeded::Disconnect => Why::KeptOn(ChatError::RateLimited {
-            retry_after_ms: 60_000,
-        }),
     }
 }
 

@@ -43,11 +43,13 @@ impl Chat {
         request: &ConnectRequest,
     ) -> Result<Accepted<Session>, Refused> {
         let now = service_kit::now();
-        let principal =
-            authenticate(&self.parts.verifier, request, now).map_err(|refusal: Refusal| {
-                count(refusal.label());
-                Refused::from(refusal)
-            })?;
+        let refuse = |refusal: Refusal| {
+            count(refusal.label());
+            Refused::from(refusal)
+        };
+        let principal = authenticate(&self.parts.verifier, request, now).map_err(refuse)?;
+        let rested = self.parts.quotas.rested(&key_of(&principal));
+        rested.map_err(|after| refuse(Refusal::Resting(after)))?;
         // Others would not know what to do with one more argument of every event.
         let may_come_back = principal.app.policy.recovery && request.handshake.names_version_first;
         Ok(self.enter(principal, request, may_come_back).await)
@@ -61,10 +63,7 @@ impl Chat {
         may_come_back: bool,
     ) -> Accepted<Session> {
         let now = service_kit::now();
-        let key = UserKey {
-            app: principal.app.id.clone(),
-            user: principal.user.id.clone(),
-        };
+        let key = key_of(&principal);
         let enrolment = self.parts.registry.enrol(key.clone());
         let claimed = Claimed::read(request.auth.as_deref()).filter(|_| may_come_back);
         let is_back = claimed.is_some();
@@ -237,6 +236,13 @@ impl Chat {
         let user = socket.session().key();
         self.parts.registry.detach(&user, socket);
         self.parts.headcount.went(&user);
+    }
+}
+
+pub(super) fn key_of(principal: &Principal) -> UserKey {
+    UserKey {
+        app: principal.app.id.clone(),
+        user: principal.user.id.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use service_kit::{
 };
 use socketio_protocol::Frame;
 
-use super::Chat;
+use super::{Chat, connect::key_of};
 use crate::{
     session::{Session, declaring, terms},
     transport::{ConnectRequest, Event},
@@ -49,6 +49,10 @@ impl Chat {
             let error = TokenError::Invalid;
             let failure = Failure::new(error.message(Some(app.dialect)), error.code(), name);
             return Err(refuse(&failure));
+        }
+        if let Err(after) = self.parts.quotas.rested(&key_of(&principal)) {
+            let error = ChatError::rate_limited(after);
+            return Err(refuse(&Failure::of(app.dialect, &error, name)));
         }
         Ok(self.enter(principal, request, false).await.session)
     }

@@ -1,6 +1,6 @@
 //! From a CONNECT to a principal.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chat_domain::{Dialect, Timestamp};
 use serde::Deserialize;
@@ -23,6 +23,8 @@ pub enum Refusal {
     Namespace,
     /// Its page is none of its app's.
     Origin,
+    /// Its user kept on after refusals, and has to wait so long.
+    Resting(Duration),
 }
 
 impl Refusal {
@@ -33,6 +35,7 @@ impl Refusal {
             Self::Token(error, _) => error.code(),
             Self::Namespace => "invalid_namespace",
             Self::Origin => "origin_refused",
+            Self::Resting(_) => "rate_limited",
         }
     }
 }
@@ -46,6 +49,11 @@ impl From<Refusal> for Refused {
             ),
             Refusal::Namespace => ("Invalid namespace", None),
             Refusal::Origin => ("Forbidden", Some(json!({ "code": "origin_refused" }))),
+            Refusal::Resting(after) => {
+                let retry_after_ms = after.as_micros().div_ceil(1_000);
+                let data = json!({ "code": "rate_limited", "retryAfterMs": retry_after_ms });
+                ("rate limit exceeded", Some(data))
+            }
         };
         Self {
             message: message.to_owned(),

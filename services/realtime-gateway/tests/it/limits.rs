@@ -199,3 +199,32 @@ async fn who_tries_bad_tokens_again_and_again_has_to_go() {
     let token = token(&world.patient, "patient");
     let _other = Client::connect(gateway.address, &token).await;
 }
+
+#[tokio::test]
+async fn who_keeps_on_rests_at_all_gateways_and_nobody_else_does() {
+    let world = World::new().await;
+    let settings = ["--messages-burst=1", "--refusals-burst=1"];
+    let one = world.gateway_settings(&settings).await;
+    let other = world.gateway_settings(&settings).await;
+    let payload = message(world.converse(), "hi", "patient");
+    let mut bystander = world.connect_consultant(&one).await;
+    let mut client = world.connect_patient(&one).await;
+
+    let flood = [(); 4].map(|()| ("send_message", payload.clone()));
+    client.emit_all(&flood).await;
+    while client.hear().await != Heard::Disconnected {}
+
+    let auth = json!({ "token": token(&world.patient, "patient") }).to_string();
+    let refused = async |gateway| {
+        let (_client, answer) = Client::attempt(gateway, "/chat", &auth, "").await;
+        answer.contains(r#""code":"rate_limited","retryAfterMs":"#)
+    };
+    assert!(refused(one.address).await);
+    test_kit::eventually("it rests there, too", async || {
+        refused(other.address).await.then_some(())
+    })
+    .await;
+    let _others_may = world.connect_consultant(&other).await;
+    bystander.wait_for("new_message").await;
+    bystander.expect_silence().await;
+}

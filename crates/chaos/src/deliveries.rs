@@ -1,0 +1,141 @@
+//! What a server of NATS says to a client, one operation at a time, so that events for users can come
+//! twice or change places (fault F15). NATS itself does neither on one connection; two publishers, a
+//! sweep of the outbox and a reconnect do.
+//!
+//! Follows the protocol between client and server as far as that needs; routes between servers speak
+//! another one: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
+
+use crate::rng::Rng;
+
+/// What gateways hear of conversations, calls and presence.
+const EVENTS: &[u8] = b"chat.v1.usr.";
+/// The most events that are held back at once.
+const MAX_HELD: usize = 8;
+
+/// The operations of one connection.
+#[derive(Debug)]
+pub struct Deliveries {
+    /// The beginning of an operation.
+    rest: Vec<u8>,
+    held: Vec<Vec<u8>>,
+    rng: Rng,
+}
+
+impl Deliveries {
+    /// Begins with a connection.
+    #[must_use]
+    pub const fn new(rng: Rng) -> Self {
+        Self {
+            rest: Vec::new(),
+            held: Vec::new(),
+            rng,
+        }
+    }
+
+    /// Takes what was read, and returns what passes of it: whole operations, of a hundred events
+    /// `disorder` behind a later one, and as many of the others twice.
+    pub fn take(&mut self, read: &[u8], disorder: u64) -> Vec<u8> {
+        self.rest.extend_from_slice(read);
+        let mut passed = Vec::new();
+        while let Some(length) = length(&self.rest) {
+            let operation: Vec<u8> = self.rest.drain(..length).collect();
+            if disorder == 0 || !is_event(&operation) {
+                passed.extend(operation);
+                continue;
+            }
+            if self.held.len() < MAX_HELD && self.rng.chance(disorder) {
+                self.held.push(operation);
+                continue;
+            }
+            passed.extend_from_slice(&operation);
+            passed.extend(self.release());
+            if self.rng.chance(disorder) {
+                passed.extend(operation);
+            }
+        }
+        passed
+    }
+
+    /// Says whether anything was held back.
+    #[must_use]
+    pub const fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Returns what was held back, the last one first.
+    pub fn release(&mut self) -> Vec<u8> {
+        self.held.drain(..).rev().flatten().collect()
+    }
+}
+
+/// Returns how long the first operation is, once all of it is there.
+fn length(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    let line = std::str::from_utf8(bytes.get(..end)?).unwrap_or_default();
+    let mut words = line.split_ascii_whitespace();
+    let payload = match words.next() {
+        Some("MSG" | "HMSG") => words.last()?.parse::<usize>().ok()? + 2,
+        _ => 0,
+    };
+    let length = end + 2 + payload;
+    (length <= bytes.len()).then_some(length)
+}
+
+fn is_event(operation: &[u8]) -> bool {
+    [&b"MSG "[..], b"HMSG "].iter().any(|name| {
+        let subject = operation.strip_prefix(*name);
+        subject.is_some_and(|subject| subject.starts_with(EVENTS))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHERS: &[u8] = b"INFO {\"a\":1}\r\nPING\r\nMSG _INBOX.x 3 4\r\n\r\n\r\n\r\n+OK\r\n";
+
+    fn event(number: usize) -> Vec<u8> {
+        format!("HMSG chat.v1.usr.a.b 7 12 14\r\nNATS/1.0\r\n\r\n{number:02}\r\n").into_bytes()
+    }
+
+    #[test]
+    fn what_comes_in_any_pieces_passes_as_it_is() {
+        let all = [OTHERS, &event(1), OTHERS, &event(2)].concat();
+        for size in 1..all.len() {
+            let mut deliveries = Deliveries::new(Rng::new(1));
+            let pieces = all.chunks(size);
+            let passed: Vec<_> = pieces.flat_map(|piece| deliveries.take(piece, 0)).collect();
+
+            assert_eq!(passed, all, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn events_come_twice_and_out_of_order_and_none_is_lost() {
+        let mut deliveries = Deliveries::new(Rng::new(1));
+        let mut passed = Vec::new();
+        for number in 0..50 {
+            let read = [event(number), OTHERS.to_vec()].concat();
+            passed.extend(deliveries.take(&read, 25));
+        }
+        passed.extend(deliveries.release());
+
+        let mut numbers = Vec::new();
+        while let Some(length) = length(&passed) {
+            let operation: Vec<u8> = passed.drain(..length).collect();
+            if is_event(&operation) {
+                let payload = operation.get(operation.len() - 4..operation.len() - 2);
+                let digits = std::str::from_utf8(payload.unwrap()).unwrap();
+                numbers.push(digits.parse::<usize>().unwrap());
+            } else {
+                assert!(OTHERS.windows(length).any(|other| other == operation));
+            }
+        }
+        assert!(50 < numbers.len(), "none came twice");
+        assert!(!numbers.is_sorted(), "none changed places");
+        for number in 0..50 {
+            assert!(numbers.contains(&number), "{number} is lost");
+        }
+        assert!(!deliveries.is_holding());
+    }
+}
