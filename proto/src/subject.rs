@@ -211,6 +211,12 @@ pub fn user(app: &AppId, user: &UserId) -> String {
     format!("chat.v1.usr.{}.{token}", &token[..2])
 }
 
+/// Says whether a subject is one that [`user`] makes.
+#[must_use]
+pub fn is_of_user(subject: &str) -> bool {
+    subject.starts_with("chat.v1.usr.")
+}
+
 /// Builds the subject of everything that is for the gateway called `name` alone.
 #[must_use]
 pub fn gateway_all(name: &str) -> String {

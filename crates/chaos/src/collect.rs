@@ -101,6 +101,19 @@ impl Scene {
             .await
     }
 
+    /// Returns how much was ever done: messages and calls.
+    ///
+    /// # Errors
+    ///
+    /// Returns that Postgres is not there.
+    pub async fn done(&self) -> anyhow::Result<u64> {
+        let messages: u64 = self.heads().await?.iter().map(|(_, seq)| seq).sum();
+        let statement = "SELECT count(*) FROM calls \
+                         WHERE caller_id = ANY ($1) OR callee_id = ANY ($1)";
+        let calls = sqlx::query_scalar(statement).bind(self.user_ids());
+        Ok(messages + self.count_rows(calls).await?)
+    }
+
     /// Waits for a while until no call goes on; says whether that came true.
     ///
     /// # Errors

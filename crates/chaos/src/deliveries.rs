@@ -5,10 +5,10 @@
 //! Follows the protocol between client and server as far as that needs; routes between servers speak
 //! another one: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
 
+use chat_proto::subject::is_of_user;
+
 use crate::rng::Rng;
 
-/// What gateways hear of conversations, calls and presence.
-const EVENTS: &[u8] = b"chat.v1.usr.";
 /// The most events that are held back at once.
 const MAX_HELD: usize = 8;
 
@@ -81,11 +81,12 @@ fn length(bytes: &[u8]) -> Option<usize> {
     (length <= bytes.len()).then_some(length)
 }
 
+/// Says whether an operation tells something of conversations, calls or presence.
 fn is_event(operation: &[u8]) -> bool {
-    [&b"MSG "[..], b"HMSG "].iter().any(|name| {
-        let subject = operation.strip_prefix(*name);
-        subject.is_some_and(|subject| subject.starts_with(EVENTS))
-    })
+    let mut words = operation.splitn(3, |byte| *byte == b' ');
+    let is_message = matches!(words.next(), Some(b"MSG" | b"HMSG"));
+    let subject = words.next().map(std::str::from_utf8);
+    is_message && matches!(subject, Some(Ok(subject)) if is_of_user(subject))
 }
 
 #[cfg(test)]

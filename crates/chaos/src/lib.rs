@@ -2,7 +2,8 @@
 //! saw, and checks that history against what the system promises. `cargo xtask chaos` runs it; what
 //! it does is in docs/FAULTS.md.
 //!
-//! Nothing here knows the code of the services: it sees what their clients see, and the rows.
+//! Nothing here knows the code of the services: it sees what their clients see, and the rows. Of NATS
+//! it knows which subjects are of users.
 
 pub mod checker;
 pub mod clocks;

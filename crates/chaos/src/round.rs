@@ -38,6 +38,8 @@ const CHATTING: usize = 6;
 const RINGING: usize = 6;
 /// What comes before the first fault.
 const WARM_UP: Duration = Duration::from_secs(3);
+/// How long nothing is done once all is done.
+const QUIET: Duration = Duration::from_secs(5);
 /// How long calls may go on when everything is healed, before everybody hangs up.
 const RINGING_OUT: Duration = Duration::from_secs(20);
 
@@ -300,10 +302,28 @@ fn callers(
     lines
 }
 
+/// Waits until nothing was done for a while: not even what somebody asked for over a connection that
+/// was lost since, which nobody else knows of.
+async fn quiet(scene: &Scene) -> anyhow::Result<()> {
+    let (mut last, mut since) = (0, Instant::now());
+    until_none("the last to be done", async || {
+        let done = scene.done().await?;
+        if done != last {
+            (last, since) = (done, Instant::now());
+        }
+        let is_quiet = QUIET <= since.elapsed();
+        // The more is done, the less is to come.
+        Ok(if is_quiet { 0 } else { u64::MAX - done })
+    })
+    .await?;
+    Ok(())
+}
+
 /// Waits until everybody is back, has finished, and knows everything; what will never be so the
 /// checker will see.
 async fn settle(scene: &Scene, crowd: &mut Crowd) -> anyhow::Result<()> {
     until_none("everybody to finish", async || Ok(crowd.unfinished())).await?;
+    quiet(scene).await?;
     if !scene.calls_over_within(RINGING_OUT).await? {
         for orders in &crowd.orders {
             let _ = orders.try_send(Order::HangUp);

@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("test-kit", &["chat-domain", "chat-proto"]),
     ("load-kit", &["socketio-protocol"]),
     ("loadtest", &["load-kit"]),
-    ("chaos", &["load-kit", "socketio-protocol"]),
+    ("chaos", &["chat-proto", "load-kit", "socketio-protocol"]),
     (
         "chat-store",
         &[
