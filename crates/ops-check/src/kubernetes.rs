@@ -175,6 +175,33 @@ fn a_cluster_makes_the_logins_that_compose_makes() {
     );
 }
 
+/// Its resources' types are the operator's own, and not known here.
+#[test]
+fn the_example_of_postgres_makes_the_same_logins_under_the_label_of_the_policies() {
+    let example = tools::read("k8s/examples/postgres.yaml");
+    let example: Value = serde_norway::from_str(&example).unwrap();
+    let spec = &example["spec"];
+    let groups = list(&spec["bootstrap"]["initdb"]["postInitSQL"]);
+    let logins = list(&spec["managed"]["roles"]).map(|role| {
+        let (name, group) = (text(&role["name"]), text(&role["inRoles"][0]));
+        format!("CREATE ROLE {name} LOGIN PASSWORD :'{name}' IN ROLE {group}")
+    });
+    let made: Vec<_> = groups.map(text).map(str::to_owned).chain(logins).collect();
+
+    let script = tools::read("deploy/postgres/logins.sh");
+    let wanted: Vec<_> = script
+        .lines()
+        .filter_map(|line| line.strip_suffix(';'))
+        .collect();
+    assert_eq!(made, wanted);
+    let label = &spec["inheritedMetadata"]["labels"]["app.kubernetes.io/name"];
+    assert_eq!(label, "postgres");
+    assert_eq!(
+        spec["postgresql"]["synchronous"]["dataDurability"],
+        "required"
+    );
+}
+
 #[test]
 fn ports_and_probes_are_those_of_the_code() {
     let admin = tools::read("crates/service-kit/src/admin.rs");
