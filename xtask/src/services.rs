@@ -156,6 +156,8 @@ pub(crate) struct Shared {
     pub(crate) stun_urls: String,
     pub(crate) turn_urls: String,
     pub(crate) turn_secret: String,
+    /// Takes the traces that tests start.
+    pub(crate) collector: Option<String>,
 }
 
 /// Brings the schema up to date, as its owner: the stores may not.
@@ -308,6 +310,11 @@ fn service(program: &str, name: &str, places: &Places, shared: &Shared) -> Resul
         .env("DRAIN_TIMEOUT_S", DRAIN_SECONDS)
         .env("NO_COLOR", "1")
         .envs(shared.links.clock(name));
+    if let Some(collector) = &shared.collector {
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+            .env("OTEL_TRACES_SAMPLER_ARG", "0");
+    }
     if std::env::var_os("RUST_LOG").is_none() {
         command.env("RUST_LOG", "info");
     }

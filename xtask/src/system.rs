@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) profile: Profile,
     /// Where missing servers come from.
     pub(crate) source: Source,
+    /// The URL of a collector that tests will be: the services export what tests have sampled.
+    pub(crate) collector: Option<String>,
 }
 
 /// A running system; dropped, it ends in order.
@@ -54,6 +56,7 @@ pub(crate) struct System {
     pub(crate) addresses: Vec<SocketAddr>,
     apps: Apps,
     service_token: String,
+    collector: Option<String>,
     pub(crate) run: RunDir,
 }
 
@@ -122,6 +125,7 @@ impl System {
             stun_urls: servers.coturn.stun_urls(),
             turn_urls: servers.coturn.turn_urls(),
             turn_secret: servers.coturn.secret.clone(),
+            collector: options.collector.clone(),
         };
         let stores = start_all("s", options.stores, |name| {
             Service::store(name, places, &run, &mut free, &shared)
@@ -149,6 +153,10 @@ impl System {
             addresses,
             apps,
             service_token: shared.service_token,
+            // The services have the environment of whoever starts them.
+            collector: shared
+                .collector
+                .or_else(|| std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok()),
             run,
         })
     }
@@ -187,6 +195,10 @@ impl System {
         ));
         members.extend([
             ("haproxy", json::object([("pid", pid)])),
+            (
+                "collector",
+                json::string(self.collector.as_deref().unwrap_or_default()),
+            ),
             ("service_token", json::string(&self.service_token)),
             ("apps", self.apps.to_json()),
         ]);

@@ -17,6 +17,7 @@ use crate::{
     fetch::Source,
     node, ops,
     places::Places,
+    ports::Ports,
     process::{self, Task},
     python,
     run_dir::Keep,
@@ -59,6 +60,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         durability: Durability::None,
         profile: Profile::Dev,
         source: Source::Private,
+        collector: Some(format!("http://127.0.0.1:{}", Ports::new().take()?)),
     };
     let build = build(places)?;
     let checkers = ops::environment(places)?;

@@ -36,6 +36,7 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
             Profile::Dev
         },
         source: source(&mut args),
+        collector: None,
     };
     let no_build = args.flag("--no-build");
     let file = args.path("--endpoints")?;

@@ -13,9 +13,12 @@ use nkeys::KeyPair;
 use serde_json::{Map, Value};
 
 use crate::{
-    program::{Environment, Program},
+    program::{self, Environment, Program},
     tools,
 };
+
+/// Whose image holds one program, which cannot ask itself.
+const SILENT: [&str; 1] = ["otel-collector"];
 
 /// Who has an nkey.
 const NATS_USERS: [&str; 3] = ["gateway", "store", "internal"];
@@ -27,7 +30,9 @@ fn config() -> Value {
     // Compose would take them from the environment.
     compose
         .env_remove("CHAT_PUBLIC_HOST")
-        .env_remove("CHAT_PORT");
+        .env_remove("CHAT_PORT")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .env_remove("OTEL_TRACES_SAMPLER_ARG");
     serde_json::from_str(&tools::output(&mut compose)).unwrap()
 }
 
@@ -87,7 +92,11 @@ fn everything_starts_again_and_says_whether_it_is_well() {
     for (name, service) in services(&config()) {
         // Its images bring their check with them.
         let has_check = program(service).is_some() || service["healthcheck"]["test"].is_array();
-        assert!(has_check, "{name} has no health check");
+        let is_silent = SILENT.contains(&name.as_str());
+        assert!(
+            has_check != is_silent,
+            "{name}: a health check, or a reason"
+        );
         assert!(service["restart"].is_string(), "{name} is not restarted");
     }
 }
@@ -181,6 +190,32 @@ fn nats_takes_its_settings_with_the_secret_beside() {
     for user in NATS_USERS {
         let pair = KeyPair::from_seed(made[&format!("nats-{user}.seed")].trim()).unwrap();
         assert!(made["nats.conf"].contains(&pair.public_key()), "{user}");
+    }
+}
+
+#[test]
+fn the_collector_listens_where_operators_are_told_that_it_does() {
+    let settings: Value =
+        serde_norway::from_str(&tools::read("deploy/otel/collector.yaml")).unwrap();
+    let address = &settings["receivers"]["otlp"]["protocols"]["http"]["endpoint"];
+    let port = program::port(address.as_str().unwrap());
+    let endpoint = format!("http://otel-collector:{port}");
+
+    assert!(tools::read("docs/OPERATIONS.md").contains(&endpoint));
+    let (host, _) = settings["exporters"]["otlp"]["endpoint"]
+        .as_str()
+        .unwrap()
+        .split_once(':')
+        .unwrap();
+    let config = config();
+    assert!(services(&config).contains_key(host), "{host}");
+    // Everything that is declared is in the way.
+    let pipeline = &settings["service"]["pipelines"]["traces"];
+    for part in ["receivers", "processors", "exporters"] {
+        let declared = settings[part].as_object().unwrap().keys();
+        let declared: BTreeSet<_> = declared.map(String::as_str).collect();
+        let used: BTreeSet<_> = strings(&pipeline[part]).into_iter().collect();
+        assert_eq!(used, declared, "{part}");
     }
 }
 

@@ -54,8 +54,11 @@ impl Ours {
     fn environment(&self) -> Environment {
         list(&self.container()["env"])
             .map(|variable| {
-                // What comes from the pod itself has a form that settings take.
-                let value = variable["value"].as_str().unwrap_or("from-the-pod");
+                // What comes from the pod itself has a form that settings take, and what may be
+                // missing a setting without which they do.
+                let is_optional = variable["valueFrom"]["configMapKeyRef"]["optional"] == true;
+                let elsewhere = if is_optional { "" } else { "from-the-pod" };
+                let value = variable["value"].as_str().unwrap_or(elsewhere);
                 (text(&variable["name"]).to_owned(), value.to_owned())
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Settings that both services have. Each is a flag and an environment variable; a service flattens
 //! these into its own clap struct, so that `--help` is the manual.
 
-use std::{num::ParseIntError, path::PathBuf, time::Duration};
+use std::{num::ParseIntError, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 
@@ -17,6 +17,48 @@ pub struct TelemetryArgs {
     /// What is logged: a level, or `target=level` pairs separated by commas.
     #[arg(long, env = "RUST_LOG", default_value = "info,async_nats=warn")]
     pub log_filter: String,
+
+    /// Collector of traces, which takes OTLP over HTTP: `http://host:4318`. Empty for none.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub otlp_endpoint: OtlpEndpoint,
+
+    /// Which share of what clients ask for starts a trace that is exported, from 0 to 1. Traces that
+    /// another process started are exported if that says so.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value = "0.01", value_parser = share)]
+    pub trace_sample: f64,
+}
+
+/// Where traces go; `None` for nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OtlpEndpoint(pub(crate) Option<String>);
+
+/// What is no address of a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected http://host:port or https://host:port; credentials go into OTEL_EXPORTER_OTLP_HEADERS"
+)]
+pub struct OtlpEndpointError;
+
+impl FromStr for OtlpEndpoint {
+    type Err = OtlpEndpointError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let url: http::Uri = text.parse().map_err(|_| OtlpEndpointError)?;
+        match (url.scheme_str(), url.authority()) {
+            (Some("http" | "https"), Some(host)) if !host.as_str().contains('@') => {
+                Ok(Self(Some(text.trim_end_matches('/').to_owned())))
+            }
+            _ => Err(OtlpEndpointError),
+        }
+    }
 }
 
 /// How the process ends, for [`crate::Lifecycle::drain_within`], and how it is asked whether it is
@@ -86,6 +128,13 @@ pub struct AppsArgs {
     pub apps_file: PathBuf,
 }
 
+fn share(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("expected a number from 0 to 1"),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
@@ -119,6 +168,24 @@ mod tests {
 
         assert_eq!(config.lifecycle.drain_timeout, crate::DEFAULT_DRAIN_TIMEOUT);
         assert_eq!(config.telemetry.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn traces_go_to_a_collector_or_nowhere() {
+        let endpoint = |text: &str| text.parse().map(|OtlpEndpoint(url)| url);
+
+        assert_eq!(endpoint(""), Ok(None));
+        let url = "http://collector:4318".to_owned();
+        assert_eq!(endpoint("http://collector:4318/"), Ok(Some(url)));
+        for bad in [
+            "collector:4318",
+            "grpc://collector",
+            "http://u:hunter2@collector",
+            "http://",
+        ] {
+            assert_eq!(endpoint(bad), Err(OtlpEndpointError), "{bad}");
+        }
+        assert!(share("0.5").is_ok() && share("1.1").is_err() && share("NaN").is_err());
     }
 
     #[test]

@@ -53,9 +53,9 @@ mod secret;
 mod serve;
 mod telemetry;
 mod tls;
-mod trace;
+pub mod trace;
 
-pub use args::{AppsArgs, LifecycleArgs, NatsArgs, TelemetryArgs};
+pub use args::{AppsArgs, LifecycleArgs, NatsArgs, OtlpEndpoint, OtlpEndpointError, TelemetryArgs};
 pub use clock::now;
 pub use health::{DependencyHealth, Health};
 pub use lifecycle::{DEFAULT_DRAIN_TIMEOUT, Lifecycle};
@@ -65,7 +65,7 @@ pub use secret::{Secret, SecretError};
 pub use serve::serve;
 pub use telemetry::LogFormat;
 pub use tls::{TlsArgs, TlsError};
-pub use trace::{TraceId, TraceParent};
+pub use trace::{Span, SpanKind, TraceId, TraceParent};
 
 #[doc(hidden)]
 pub use tracing as __tracing;

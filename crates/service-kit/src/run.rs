@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
 use crate::{
-    Health, Lifecycle, TelemetryArgs, TlsArgs, admin, lifecycle::Signals, serve, telemetry,
+    Health, Lifecycle, TelemetryArgs, TlsArgs, admin, lifecycle::Signals, serve, telemetry, trace,
 };
 
 /// What tasks get between the hard token and the end of the process.
@@ -78,6 +78,7 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     let outcome = try_run(name, telemetry, admin_listen, tls, start);
+    trace::flush();
     telemetry::flush();
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -108,6 +109,7 @@ where
     // Before anything that may speak TLS. A provider that is already there is this one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let metrics = telemetry::install(telemetry)?;
+    trace::install(name, telemetry)?;
     tracing::info!(
         service.name = name,
         service.version = env!("CARGO_PKG_VERSION"),

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use serde_json::Value;
-use service_kit::{LogFormat, Service, TelemetryArgs, TlsArgs};
+use service_kit::{LogFormat, OtlpEndpoint, Service, TelemetryArgs, TlsArgs};
 
 /// Says which service a child process is.
 const ROLE: &str = "SERVICE_KIT_TEST_ROLE";
@@ -36,6 +36,8 @@ fn run_as(role: &str, admin: SocketAddr) -> ExitCode {
     let telemetry = TelemetryArgs {
         log_format: LogFormat::Json,
         log_filter: "info".to_owned(),
+        otlp_endpoint: OtlpEndpoint::default(),
+        trace_sample: 0.0,
     };
     let [tls_cert_file, tls_key_file] = TLS.map(|name| std::env::var_os(name).map(PathBuf::from));
     let tls = TlsArgs {

@@ -1,69 +1,12 @@
 // A gateway of the test's own, whose clinic lets clients in without a token. The system under test does
 // not: it only answers this gateway.
-import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { fileURLToPath } from 'node:url';
-
-import { clinic, nats } from './environment.mjs';
-import { DEADLINE_MS } from './rest.mjs';
-
-const BUILT = fileURLToPath(new URL('../../../target/debug/realtime-gateway', import.meta.url));
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+import { clinic } from './environment.mjs';
+import { ownGateway } from './own-gateway.mjs';
 
 /** Starts it for the length of a test; returns its URL and what it logs. */
-export async function declaringGateway(t) {
-  const folder = mkdtempSync(join(tmpdir(), 'declaring-'));
-  const apps = join(folder, 'apps.toml');
-  writeFileSync(
-    apps,
+export const declaringGateway = (t) =>
+  ownGateway(
+    t,
     `[apps.clinic]\ndialect = "clinic"\nidentity = "declared"\n
      [[apps.clinic.keys]]\nalgorithm = "HS256"\nsecret = "${clinic.secret}"\n`,
   );
-  const [port, adminPort] = [await freePort(), await freePort()];
-  const gateway = spawn(process.env.CHAT_GATEWAY ?? BUILT, {
-    env: {
-      NATS_URL: nats.url,
-      CHAT_APPS_FILE: apps,
-      CHAT_DEPLOYMENT_KEY: randomBytes(32).toString('hex'),
-      GATEWAY_LISTEN: `127.0.0.1:${port}`,
-      GATEWAY_ADMIN_LISTEN: `127.0.0.1:${adminPort}`,
-      GATEWAY_REPLICA: `declaring-${port}`,
-      DRAIN_TIMEOUT_S: '1',
-      LOG_FORMAT: 'text',
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let log = '';
-  for (const stream of [gateway.stdout, gateway.stderr]) {
-    stream.on('data', (text) => {
-      log += text;
-    });
-  }
-  const ended = new Promise((resolve) => gateway.on('exit', resolve));
-  t.after(async () => {
-    gateway.kill('SIGTERM');
-    await ended;
-    rmSync(folder, { recursive: true });
-  });
-
-  const isReady = () => fetch(`http://127.0.0.1:${adminPort}/readyz`).then(({ ok }) => ok);
-  for (const start = Date.now(); !(await isReady().catch(() => false)); ) {
-    if (gateway.exitCode !== null || Date.now() - start > DEADLINE_MS) {
-      throw new Error(`the gateway does not serve:\n${log}`);
-    }
-    await new Promise(setImmediate);
-  }
-  return { url: `http://127.0.0.1:${port}`, log: () => log };
-}

@@ -51,5 +51,8 @@ export const { nats, redis } = endpoints;
 /** By what each service is known to the broker: `{gateway, store, internal}`, each the seed of an nkey. */
 export const natsSeeds = endpoints.nats_seeds;
 
+/** The URL of the collector of traces that a test may be; empty when the services export none. */
+export const { collector } = endpoints;
+
 /** The relay of calls: `{url, secret, pid}`. */
 export const relay = endpoints.turn;

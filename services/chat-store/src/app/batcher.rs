@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chat_domain::ChatError;
+use service_kit::{Span, SpanKind};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -186,7 +187,7 @@ impl Writer {
 
     /// Stores entries together, or one by one when one of them spoils the batch.
     async fn store(&self, entries: &[Entry], origins: &[Origin]) -> Answered {
-        match self.try_store(entries).await {
+        match self.try_store(entries, origins).await {
             Ok(written) => self.tell(origins, written),
             Err(JournalError::Poison(_)) if entries.len() > 1 => {
                 Metric::AppendBatchesSplit.increment();
@@ -208,8 +209,13 @@ impl Writer {
         }
     }
 
-    async fn try_store(&self, entries: &[Entry]) -> Result<Written, JournalError> {
+    async fn try_store(
+        &self,
+        entries: &[Entry],
+        origins: &[Origin],
+    ) -> Result<Written, JournalError> {
         let started = Instant::now();
+        let mut spans = spans(origins);
         let mut attempt = 1;
         let outcome = loop {
             match self.journal.append(entries).await {
@@ -218,6 +224,11 @@ impl Writer {
             }
         };
         Metric::AppendSeconds.observe(started.elapsed().as_secs_f64());
+        if outcome.is_err() {
+            for span in &mut spans {
+                span.fail("not_stored");
+            }
+        }
         outcome
     }
 
@@ -254,6 +265,22 @@ impl Writer {
             epoch: written.epoch,
         }
     }
+}
+
+/// Begins a span of the transaction in each sampled request that it stores something for.
+fn spans(origins: &[Origin]) -> Vec<Span> {
+    let requests = origins.chunk_by(|one, next| one.traceparent == next.traceparent);
+    let spans = requests.filter_map(|request| {
+        let traceparent = &request.first()?.traceparent;
+        let name = format_args!("append_messages");
+        let mut span = Span::below(traceparent, name, SpanKind::Client);
+        span.place()?;
+        span.set("db.system.name", "postgresql");
+        span.set("db.stored_procedure.name", "append_messages");
+        span.count("db.operation.batch.size", origins.len());
+        Some(span)
+    });
+    spans.collect()
 }
 
 /// Answers every entry of a failed batch; only a single entry is itself to blame.

@@ -11,13 +11,13 @@ use http::{
     HeaderValue, Method,
     header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
 };
-use service_kit::{TraceParent, traced};
+use service_kit::{Span, SpanKind, TraceParent, traced};
 use tracing::Instrument as _;
 
 use crate::metrics::Metric;
 
-/// Runs a request in the trace that its `traceparent` header names, which is left as an extension,
-/// and measures it under its route's template.
+/// Runs a request in the trace that its `traceparent` header names, the place in which is left as an
+/// extension, and measures it under its route's template.
 pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_name(request.method());
@@ -25,17 +25,30 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let header = request.headers().get("traceparent");
-    let trace = TraceParent::continue_from(header.and_then(|it| it.to_str().ok()).unwrap_or(""));
+    let header = request.headers().get(TraceParent::HEADER);
+    let caller = header.and_then(|value| value.to_str().ok()?.parse().ok());
+    let trace = caller.map_or_else(TraceParent::generate, TraceParent::adopt);
     request.extensions_mut().insert(trace);
-    let span = traced!(
+    let log = traced!(
         trace,
         "http.request",
         http.method = method,
         http.route = route
     );
+    let mut span = Span::begin(
+        trace,
+        caller,
+        format_args!("{method} {route}"),
+        SpanKind::Server,
+    );
 
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = span.scope(next.run(request)).instrument(log).await;
+
+    span.set("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.fail("server_error");
+    }
+    drop(span);
 
     metrics::histogram!(
         Metric::HttpSeconds.name(),

@@ -8,11 +8,10 @@ use chat_proto::v1::{
 
 use super::{
     resume::marked,
-    rpc::{device, user},
+    rpc::{device, origin, user},
 };
 use crate::{
     app::{App, Caller, Member},
-    ports::Origin,
     ports_audit::Action,
 };
 
@@ -53,10 +52,7 @@ pub(super) async fn read(app: &App, request: ReadRequest) -> Result<ReadReply, C
         user: &UserId::new(&request.user_id)?,
         device: device(&request.origin),
     };
-    let origin = Origin {
-        socket: request.origin,
-        traceparent: request.traceparent,
-    };
+    let origin = origin(request.origin, request.traceparent);
     let received = match request.what.ok_or(ChatError::Malformed("what"))? {
         What::PeerId(peer) => {
             let peer = config.dialect.user_id(&peer)?;

@@ -16,6 +16,7 @@ use chat_domain::Receipt;
 use chat_proto::{WireId as _, subject, v1};
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use prost::Message as _;
+use service_kit::{Span, SpanKind};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -139,16 +140,37 @@ async fn publish_all(
 /// Hands events to the connection; `false` when it would not take them.
 async fn publish(client: &Client, events: &[Event]) -> bool {
     for event in events {
-        let payload = bytes::Bytes::from(envelope(event).encode_to_vec());
+        let mut span = span(event);
+        let mut envelope = envelope(event);
+        if let Some(place) = span.place() {
+            envelope.traceparent = place.to_string();
+        }
+        let payload = bytes::Bytes::from(envelope.encode_to_vec());
         for user in &event.targets {
             let subject = subject::user(&event.app, user);
             let sent = timeout(PUBLISH_TIMEOUT, client.publish(subject, payload.clone())).await;
             if !matches!(sent, Ok(Ok(()))) {
+                span.fail("unavailable");
                 return false;
             }
         }
     }
     true
+}
+
+fn span(event: &Event) -> Span {
+    let kind = match &event.fact {
+        Fact::MessageAppended(..) => "message",
+        Fact::MessagesReceived { .. } => "receipt",
+    };
+    let name = format_args!("publish {kind}");
+    let mut span = Span::below(&event.origin.traceparent, name, SpanKind::Producer);
+    span.set("messaging.system", "nats");
+    if let Fact::MessageAppended(conversation, message) = &event.fact {
+        span.set("conversation.id", conversation.id);
+        span.set("message.id", message.id);
+    }
+    span
 }
 
 async fn confirm_all(confirming: Confirming, mut told: mpsc::Receiver<Told>) {

@@ -11,6 +11,7 @@ use chat_domain::{
 };
 use chat_proto::{MAX_PAYLOAD, WireError, WireId as _, failure, reply, subject::Rpc, v1};
 use prost::Message as _;
+use service_kit::trace;
 use uuid::Uuid;
 
 use super::{calls, places, presence, resume};
@@ -156,10 +157,7 @@ async fn append(app: &App, request: v1::AppendRequest) -> Result<v1::AppendReply
         user: user(request.sender)?,
         device: device(&request.origin),
     };
-    let origin = Origin {
-        socket: request.origin,
-        traceparent: request.traceparent,
-    };
+    let origin = origin(request.origin, request.traceparent);
     let max_chars = config.policy.max_content_chars;
     let mut items = Vec::with_capacity(request.items.len());
     let checked: Vec<Result<(), ChatError>> = request
@@ -293,16 +291,21 @@ async fn receive(app: &App, request: v1::ReceiveRequest) -> Result<v1::ReceiveRe
         .iter()
         .filter_map(|id| MessageId::parse(id).ok())
         .collect();
-    let origin = Origin {
-        socket: request.origin,
-        traceparent: request.traceparent,
-    };
+    let origin = origin(request.origin, request.traceparent);
     let received = app.receive(member, id, &ids, receipt, origin).await?;
     Ok(v1::ReceiveReply {
         conversation_id: id.to_wire(),
         message_ids: received.ids.iter().map(|id| id.to_wire()).collect(),
         at_ms: received.at.0,
     })
+}
+
+/// What a request causes: in the span that answers it, where that is recorded.
+pub(super) fn origin(socket: Bytes, traceparent: String) -> Origin {
+    Origin {
+        socket,
+        traceparent: trace::current().map_or(traceparent, |place| place.to_string()),
+    }
 }
 
 pub(super) fn user(user: Option<v1::User>) -> Result<User, ChatError> {

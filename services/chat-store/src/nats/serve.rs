@@ -10,8 +10,10 @@ use chat_proto::{
     v1,
 };
 use futures_util::StreamExt as _;
+use service_kit::{Span, SpanKind, TraceParent, traced};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use super::answer;
 use crate::{app::App, metrics::Metric};
@@ -104,7 +106,19 @@ async fn respond(client: &Client, app: &App, message: Message) {
         return;
     };
     let started = Instant::now();
-    let outcome = tokio::time::timeout(DEADLINE, answer(app, request, message.payload))
+    let headers = message.headers.as_ref();
+    let traceparent = headers.and_then(|headers| headers.get(TraceParent::HEADER));
+    let mut span = Span::below(
+        traceparent.map_or("", |value| value.as_str()),
+        format_args!("process {}", request.name()),
+        SpanKind::Server,
+    );
+    span.set("messaging.system", "nats");
+    let log = span.place().map_or_else(tracing::Span::none, |place| {
+        traced!(place, "rpc", rpc.request = request.name())
+    });
+    let work = answer(app, request, message.payload);
+    let outcome = tokio::time::timeout(DEADLINE, span.scope(work).instrument(log.clone()))
         .await
         .unwrap_or_else(|elapsed| {
             Err(ChatError::Unavailable {
@@ -115,7 +129,8 @@ async fn respond(client: &Client, app: &App, message: Message) {
     metrics::histogram!(Metric::RpcSeconds.name(), "request" => request.name())
         .record(started.elapsed().as_secs_f64());
     let payload = outcome.unwrap_or_else(|error| {
-        note(request, &error);
+        span.fail(error.kind().code());
+        log.in_scope(|| note(request, &error));
         reply::<v1::HeadsReply>(Err(&error))
     });
     if let Err(error) = client.publish(inbox, payload).await {

@@ -163,7 +163,7 @@ impl Calls {
             version: 1,
             app: app.as_str().to_owned(),
             targets: vec![to.as_str().to_owned()],
-            traceparent: TraceParent::generate().to_string(),
+            traceparent: TraceParent::current().to_string(),
             body: Some(body),
             ..v1::Envelope::default()
         };

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, Timestamp, UserId};
-use chat_proto::{WireError, WireId as _, v1};
+use chat_proto::{
+    WireError, WireId as _,
+    v1::{self, envelope::Body},
+};
 use dialects::{Fact, Terms};
 use prost::Message as _;
-use service_kit::{TraceParent, traced};
+use service_kit::{Span, SpanKind, TraceParent, traced};
 use socketio_protocol::Frame;
 
 use super::Delivery;
@@ -72,38 +75,63 @@ impl DeliveryInbox {
         if envelope.app != user.app.as_str() {
             return Err(WireError::Field("app"));
         }
-        match envelope.body {
-            Some(v1::envelope::Body::MessageAppended(appended)) => self.delivery.message_appended(
-                user,
-                appended,
-                envelope.epoch,
-                (&envelope.origin, &envelope.traceparent),
-            ),
-            Some(v1::envelope::Body::MessagesReceived(received)) => self
-                .delivery
-                .messages_received(user, &received, &envelope.origin),
-            Some(v1::envelope::Body::Typing(typing)) => self.delivery.typing(user, &typing),
-            Some(v1::envelope::Body::SessionMoved(moved)) => {
+        // A kind that a newer release has is no body.
+        let Some(body) = envelope.body else {
+            return Ok(());
+        };
+        let (origin, traceparent) = (&envelope.origin, &envelope.traceparent);
+        let name = format_args!("deliver {}", name(&body));
+        let mut span = Span::below(traceparent, name, SpanKind::Consumer);
+        span.set("messaging.system", "nats");
+        if let Body::MessageAppended(appended) = body {
+            let about = (&origin[..], traceparent.as_str(), span);
+            let epoch = envelope.epoch;
+            return self.delivery.message_appended(user, appended, epoch, about);
+        }
+        span.in_scope(|| self.other(user, body, origin))
+    }
+
+    /// Takes whatever is no message.
+    fn other(&self, user: &UserKey, body: Body, origin: &[u8]) -> Result<(), WireError> {
+        match body {
+            Body::MessageAppended(_) => Ok(()),
+            Body::MessagesReceived(received) => {
+                self.delivery.messages_received(user, &received, origin)
+            }
+            Body::Typing(typing) => self.delivery.typing(user, &typing),
+            Body::SessionMoved(moved) => {
                 self.delivery.session_moved(user, &moved);
                 Ok(())
             }
-            Some(v1::envelope::Body::CallNotice(notice)) => self.calls.notice(user, notice),
-            Some(v1::envelope::Body::CallSignals(signals)) => self.calls.signals(user, signals),
-            Some(v1::envelope::Body::DeviceGone(v1::DeviceGone {})) => {
+            Body::CallNotice(notice) => self.calls.notice(user, notice),
+            Body::CallSignals(signals) => self.calls.signals(user, signals),
+            Body::DeviceGone(v1::DeviceGone {}) => {
                 self.calls.device_gone(user);
                 Ok(())
             }
-            Some(v1::envelope::Body::PresenceChanged(changed)) => {
-                self.presence.changed(user, changed)
-            }
-            Some(v1::envelope::Body::SocketsTold(told)) => {
+            Body::PresenceChanged(changed) => self.presence.changed(user, changed),
+            Body::SocketsTold(told) => {
                 self.headcount.told(user, &told);
                 Ok(())
             }
-            Some(v1::envelope::Body::Notify(notify)) => self.delivery.notify(user, &notify),
-            // A kind that a newer release has.
-            None => Ok(()),
+            Body::Notify(notify) => self.delivery.notify(user, &notify),
         }
+    }
+}
+
+/// Names a kind of envelope in spans.
+const fn name(body: &Body) -> &'static str {
+    match body {
+        Body::MessageAppended(_) => "message",
+        Body::MessagesReceived(_) => "receipt",
+        Body::Typing(_) => "typing",
+        Body::SessionMoved(_) => "session_moved",
+        Body::CallNotice(_) => "call_notice",
+        Body::CallSignals(_) => "call_signals",
+        Body::DeviceGone(_) => "device_gone",
+        Body::PresenceChanged(_) => "presence",
+        Body::SocketsTold(_) => "sockets_told",
+        Body::Notify(_) => "notify",
     }
 }
 
@@ -113,7 +141,7 @@ impl Delivery {
         user: &UserKey,
         appended: v1::MessageAppended,
         epoch: u64,
-        (origin, traceparent): (&[u8], &str),
+        (origin, traceparent, span): (&[u8], &str, Span),
     ) -> Result<(), WireError> {
         let conversation = appended
             .conversation
@@ -130,7 +158,7 @@ impl Delivery {
         let take = || {
             tracing::debug!(conversation.id = %conversation.id, seq = message.seq.0, "fanning out");
             let origin = self.own_origin(origin);
-            self.take(&conversation, &message, epoch, (origin, None));
+            self.take(&conversation, &message, epoch, (origin, None, span));
         };
         match traceparent.parse::<TraceParent>() {
             Ok(trace) => traced!(trace, "fanout").in_scope(take),

@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chat_domain::{AppId, Conversation, ConversationId, Dialect, Message, MessageId, Seq, UserId};
 use dialects::{Fact, Terms};
-use service_kit::apps::Apps;
+use service_kit::{Span, SpanKind, apps::Apps};
 use smallvec::SmallVec;
 use socketio_protocol::Frame;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -60,6 +60,8 @@ pub struct Appended {
     silent: Option<u64>,
     /// Dropped when the message was delivered or needs no delivery.
     settled: Option<oneshot::Sender<()>>,
+    /// From when it was heard of until all sockets here have it queued.
+    span: Span,
 }
 
 /// The fan-out of this gateway.
@@ -128,7 +130,8 @@ impl Delivery {
     ) {
         let (settle, settled) = oneshot::channel();
         let origin = Some(socket.number());
-        self.take(conversation, message, epoch, (origin, Some(settle)));
+        let span = Span::current(format_args!("deliver message"), SpanKind::Internal);
+        self.take(conversation, message, epoch, (origin, Some(settle), span));
         // Either way out is the end: it was delivered, or a fetched copy took its place.
         if tokio::time::timeout(SETTLE, settled).await.is_err() {
             tracing::warn!(conversation.id = %conversation.id, "confirming a message out of order");
@@ -143,14 +146,17 @@ impl Delivery {
         self.joins.push((app.clone(), conversation));
     }
 
-    /// Takes a stored message in its turn; `origin` is the socket here that sent it.
+    /// Takes a stored message in its turn; `origin` is the socket here that sent it, and `span` ends
+    /// when it was delivered or needs no delivery.
     fn take(
         self: &Arc<Self>,
         conversation: &Conversation,
         message: &Message,
         epoch: u64,
-        (origin, settled): (Option<u64>, Option<oneshot::Sender<()>>),
+        (origin, settled, mut span): (Option<u64>, Option<oneshot::Sender<()>>, Span),
     ) {
+        span.set("conversation.id", conversation.id);
+        span.set("message.id", message.id);
         let locals = self.locate(conversation, message, epoch);
         let has_delivered = self.conversations.with(conversation.id, |tracker, _app| {
             tracker.has_delivered(epoch, message.seq)
@@ -167,6 +173,7 @@ impl Delivery {
         let terms = self.terms(&conversation.app);
         let mut item = encode(terms, conversation, message);
         item.event.settled = settled;
+        item.event.span = span;
         item.event.silent = origin.filter(|_| !dialects::echoes(terms.dialect));
         let delivered = self.conversations.with(conversation.id, |tracker, _app| {
             match tracker.offer(epoch, item) {
@@ -255,7 +262,8 @@ impl Delivery {
             let session = socket.session();
             let is_silent = event.silent == Some(socket.number());
             let frame = event.frame.as_ref().filter(|_| !is_silent);
-            match session.offer(socket, conversation, at, frame) {
+            let offer = || session.offer(socket, conversation, at, frame);
+            match event.span.in_scope(offer) {
                 session::Offered::Queued => {
                     n_queued += 1;
                     if user.user != event.sender {
@@ -311,6 +319,7 @@ fn encode(terms: Terms, conversation: &Conversation, message: &Message) -> Item<
             behind: wire::frames(terms, &Fact::Received(message)),
             silent: None,
             settled: None,
+            span: Span::NONE,
         },
     }
 }

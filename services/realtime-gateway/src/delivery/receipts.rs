@@ -89,7 +89,7 @@ impl Receipts {
 }
 
 async fn send(store: &Store, (user, conversation): &Key, ids: &[MessageId]) {
-    let by = (Bytes::new(), TraceParent::generate().to_string());
+    let by = (Bytes::new(), TraceParent::current().to_string());
     let outcome = store
         .receive(user, *conversation, ids, Receipt::Delivered, by)
         .await;

@@ -96,7 +96,7 @@ impl Delivery {
             version: 1,
             app: user.app.as_str().to_owned(),
             targets: vec![user.user.as_str().to_owned()],
-            traceparent: TraceParent::generate().to_string(),
+            traceparent: TraceParent::current().to_string(),
             body: Some(v1::envelope::Body::SessionMoved(moved)),
             ..v1::Envelope::default()
         };

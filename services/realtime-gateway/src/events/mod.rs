@@ -25,7 +25,7 @@ use std::{
 
 use chat_domain::{ChatError, ErrorKind};
 use dialects::{Command, Fact, Failure};
-use service_kit::{auth::Verifier, http, traced};
+use service_kit::{Span, SpanKind, auth::Verifier, http, traced};
 use socketio_protocol::{Frame, plain};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -121,19 +121,27 @@ impl Chat {
     async fn next(&self, first: Request, rest: &mut VecDeque<Admitted>) {
         let label = admit::label(&first.command);
         let started = Instant::now();
-        let span = traced!(first.trace, "event", event = label);
-        async {
+        let log = traced!(first.trace, "event", event = label);
+        let mut span = Span::begin(
+            first.trace,
+            None,
+            format_args!("receive {label}"),
+            SpanKind::Server,
+        );
+        span.set("app", first.socket.session().app().id.as_str());
+        span.set("socket.id", first.socket.id());
+        let work = async {
             if let Command::Send(_) = first.command {
                 self.send_all(admit::take_run(first, rest)).await;
-                return;
+                return None;
             }
-            let outcome = self.handle(&first).await;
-            if let Err(error) = outcome {
-                fail(&first, &error);
-            }
+            let error = self.handle(&first).await.err()?;
+            fail(&first, &error);
+            Some(error.kind().code())
+        };
+        if let Some(code) = span.scope(work).instrument(log).await {
+            span.fail(code);
         }
-        .instrument(span)
-        .await;
         metrics::histogram!(Metric::EventSeconds.name(), "event" => label)
             .record(started.elapsed());
     }

@@ -134,7 +134,7 @@ impl TypingSignals {
                 version: 1,
                 app: conversation.app.as_str().to_owned(),
                 targets: vec![other.user.as_str().to_owned()],
-                traceparent: TraceParent::generate().to_string(),
+                traceparent: TraceParent::current().to_string(),
                 body: Some(v1::envelope::Body::Typing(typing.clone())),
                 ..v1::Envelope::default()
             };

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Request};
+use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use chat_domain::ChatError;
 use futures_util::future::BoxFuture;
+use service_kit::{TraceParent, trace};
 
 use crate::ports::Requests;
 
@@ -31,7 +32,12 @@ impl Requests for NatsRequests {
         timeout: Duration,
     ) -> BoxFuture<'_, Result<Bytes, ChatError>> {
         Box::pin(async move {
-            let request = Request::new().payload(payload).timeout(Some(timeout));
+            let mut request = Request::new().payload(payload).timeout(Some(timeout));
+            if let Some(place) = trace::current() {
+                let mut headers = HeaderMap::new();
+                headers.insert(TraceParent::HEADER, place.to_string());
+                request = request.headers(headers);
+            }
             // The client's own timeout starts when the request is written, which is never while the
             // broker is away.
             let answer = tokio::time::timeout(timeout, self.client.send_request(subject, request));

@@ -20,6 +20,7 @@ use chat_proto::{
     subject::{self, Rpc},
     v1,
 };
+use service_kit::{Span, SpanKind};
 use tokio::time::Instant;
 
 pub use calls::Arrival;
@@ -399,15 +400,19 @@ impl Store {
         loop {
             let attempt = Instant::now();
             let subject = subject::rpc(rpc, key);
-            let outcome = self
-                .requests
-                .request(subject, payload.clone(), ATTEMPT)
-                .await;
+            let mut span = Span::current(format_args!("request {}", rpc.name()), SpanKind::Client);
+            span.set("messaging.system", "nats");
+            let request = self.requests.request(subject, payload.clone(), ATTEMPT);
+            let outcome = span.scope(request).await;
             let outcome = outcome.and_then(v1::Reply::open);
             let label = match &outcome {
                 Ok(_) => "ok",
                 Err(error) => error.kind().code(),
             };
+            if outcome.is_err() {
+                span.fail(label);
+            }
+            drop(span);
             metrics::histogram!(Metric::RpcSeconds.name(), "rpc" => rpc.name(), "outcome" => label)
                 .record(attempt.elapsed());
             match outcome {

@@ -10,11 +10,12 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
+use service_kit::{Span, SpanKind, trace};
 use smallvec::SmallVec;
 use socketio_protocol::{
     CloseReason, Frame,
     connection::{self as protocol, Effect, NamespaceId, PollAnswer, Sink},
-    engine::{self, QueryError},
+    engine::{self, QueryError, Transport},
     packet::EventArgs,
 };
 use tokio::time::Instant;
@@ -273,13 +274,14 @@ impl<A: Application> Link for Connection<A> {
             } else {
                 frames
             };
-            state
-                .outbox
-                .push(frames, class, limits)
-                .unwrap_or_else(|_| {
-                    state.close(Reason::SlowConsumer);
-                    Sent::Closed
-                })
+            let Ok(sent) = state.outbox.push(frames, class, limits) else {
+                state.close(Reason::SlowConsumer);
+                return Sent::Closed;
+            };
+            if sent == Sent::Queued && !frames.is_empty() {
+                state.trace_last(socket);
+            }
+            sent
         })
     }
 
@@ -311,6 +313,27 @@ impl<A: Application> Link for Connection<A> {
 }
 
 impl<S> State<S> {
+    /// Has the span that this runs in followed, where it is recorded, until what was queued last for
+    /// `socket` is written.
+    fn trace_last(&mut self, socket: u64) {
+        if trace::current().is_none() {
+            return;
+        }
+        let mut span = Span::current(format_args!("write socket"), SpanKind::Producer);
+        let mut sockets = self.sockets.iter();
+        if let Some(socket) = sockets.find(|one| one.number() == socket) {
+            span.set("socket.id", socket.id());
+        }
+        span.set(
+            "network.protocol.name",
+            match self.protocol.transport() {
+                Transport::Polling => "polling",
+                Transport::Websocket => "websocket",
+            },
+        );
+        self.outbox.trace_last(span);
+    }
+
     /// Returns the state machine, for a look.
     pub(super) const fn protocol(&self) -> &protocol::Connection {
         &self.protocol

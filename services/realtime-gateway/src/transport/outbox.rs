@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use service_kit::Span;
 use socketio_protocol::{Frame, engine::payload};
 use tokio::io::AsyncWrite;
 
@@ -43,7 +44,7 @@ pub(super) struct Overflow;
 /// A queue of frames, without memory of its own while it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    frames: VecDeque<(Frame, Class)>,
+    frames: VecDeque<Queued>,
     /// What the frames cost.
     cost: usize,
     n_ephemeral: usize,
@@ -51,6 +52,14 @@ pub(super) struct Outbox {
     n_written: usize,
     /// Those who wait for room.
     waiting: Option<Box<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    frame: Frame,
+    class: Class,
+    /// Ends when it is written, and has failed when it never is.
+    span: Span,
 }
 
 #[derive(Debug)]
@@ -96,9 +105,20 @@ impl Outbox {
         if class == Class::Ephemeral {
             self.n_ephemeral += frames.len();
         }
-        self.frames
-            .extend(frames.iter().map(|frame| (frame.clone(), class)));
+        self.frames.extend(frames.iter().map(|frame| Queued {
+            frame: frame.clone(),
+            class,
+            span: Span::NONE,
+        }));
         Ok(Sent::Queued)
+    }
+
+    /// Has `span` last until the frame that was queued last is written.
+    pub(super) fn trace_last(&mut self, mut span: Span) {
+        if let Some(last) = self.frames.back_mut() {
+            span.fail("unwritten");
+            last.span = span;
+        }
     }
 
     /// Takes what one polling answer carries, and `last` behind it.
@@ -111,7 +131,7 @@ impl Outbox {
             self.frames
                 .iter()
                 .take(n)
-                .map(|(frame, _)| frame)
+                .map(|queued| &queued.frame)
                 .chain(last),
         );
         for _ in 0..n {
@@ -129,8 +149,8 @@ impl Outbox {
         while !self.frames.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let mut skip = self.n_written;
-            for (slice, (frame, _)) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(frame.ws().get(skip..).unwrap_or_default());
+            for (slice, queued) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(queued.frame.ws().get(skip..).unwrap_or_default());
                 skip = 0;
             }
             let slices = slices.get(..self.frames.len()).unwrap_or(&slices);
@@ -178,8 +198,8 @@ impl Outbox {
 
     fn advance(&mut self, n: usize) {
         self.n_written += n;
-        while let Some((frame, _)) = self.frames.front() {
-            let len = frame.ws().len();
+        while let Some(first) = self.frames.front() {
+            let len = first.frame.ws().len();
             if self.n_written < len {
                 break;
             }
@@ -189,9 +209,10 @@ impl Outbox {
     }
 
     fn pop(&mut self) {
-        if let Some((frame, class)) = self.frames.pop_front() {
-            self.cost -= cost(&frame);
-            self.n_ephemeral -= usize::from(class == Class::Ephemeral);
+        if let Some(mut first) = self.frames.pop_front() {
+            self.cost -= cost(&first.frame);
+            self.n_ephemeral -= usize::from(first.class == Class::Ephemeral);
+            first.span.succeed();
         }
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
@@ -211,15 +232,15 @@ impl Outbox {
         }
         // The head may be half written.
         let mut is_torn = self.n_written > 0;
-        self.frames.retain(|(_, class)| {
+        self.frames.retain(|queued| {
             let is_head = std::mem::replace(&mut is_torn, false);
-            is_head || *class != Class::Ephemeral
+            is_head || queued.class != Class::Ephemeral
         });
-        self.cost = self.frames.iter().map(|(frame, _)| cost(frame)).sum();
+        self.cost = self.frames.iter().map(|queued| cost(&queued.frame)).sum();
         self.n_ephemeral = self
             .frames
             .iter()
-            .filter(|(_, class)| *class == Class::Ephemeral)
+            .filter(|queued| queued.class == Class::Ephemeral)
             .count();
     }
 }

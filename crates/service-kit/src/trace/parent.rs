@@ -1,21 +1,28 @@
-//! The trace that a message belongs to, in the form of the W3C's [Trace Context].
-//!
-//! It travels in the `traceparent` field of requests and envelopes, and both services put its id on
-//! their spans, so that all log lines of one message are found by it. Nothing is exported.
-//!
-//! [Trace Context]: https://www.w3.org/TR/trace-context/#traceparent-header
+//! Places in a trace, as they travel and as logs name them.
 
 use std::{fmt, str::FromStr};
 
+use opentelemetry::trace::SpanId;
 use uuid::Uuid;
+
+use super::{current, export};
+
+/// The sampled flag.
+const SAMPLED: u8 = 1;
 
 /// The id of a trace. `Display` is its 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TraceId(u128);
+pub struct TraceId(pub(super) u128);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl From<TraceId> for opentelemetry::trace::TraceId {
+    fn from(TraceId(id): TraceId) -> Self {
+        Self::from_bytes(id.to_be_bytes())
     }
 }
 
@@ -33,21 +40,37 @@ pub struct TraceParent {
 pub struct TraceParentError;
 
 impl TraceParent {
-    /// Starts a trace.
+    /// The header that carries it.
+    pub const HEADER: &str = "traceparent";
+
+    /// Starts a trace, and decides whether it is sampled.
     #[must_use]
     pub fn generate() -> Self {
+        let trace = TraceId(Uuid::new_v4().as_u128());
         Self {
-            trace: TraceId(Uuid::new_v4().as_u128()),
+            trace,
             parent: span_id(),
-            flags: 1,
+            flags: u8::from(export::is_sampled(trace)) * SAMPLED,
         }
     }
 
-    /// Continues the trace of `text`, or starts one when `text` is missing or malformed.
+    /// Returns the place of the span that this runs in, else starts a trace that is not sampled.
     #[must_use]
-    pub fn continue_from(text: &str) -> Self {
-        text.parse()
-            .map_or_else(|_| Self::generate(), |parent: Self| parent.child())
+    pub fn current() -> Self {
+        current().unwrap_or_else(|| Self {
+            flags: 0,
+            ..Self::generate()
+        })
+    }
+
+    /// Continues a trace that somebody began who is none of ours: whether it is sampled is decided
+    /// here, lest clients choose.
+    #[must_use]
+    pub fn adopt(caller: Self) -> Self {
+        Self {
+            flags: Self::generate().flags,
+            ..caller.child()
+        }
     }
 
     /// Returns a new place in the same trace.
@@ -63,6 +86,16 @@ impl TraceParent {
     #[must_use]
     pub const fn trace_id(self) -> TraceId {
         self.trace
+    }
+
+    /// Tells whether spans of the trace are exported.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    pub(super) const fn span_id(self) -> SpanId {
+        SpanId::from_bytes(self.parent.to_be_bytes())
     }
 }
 
@@ -145,13 +178,24 @@ mod tests {
 
     #[test]
     fn a_child_stays_in_its_trace() {
-        let child = TraceParent::continue_from(EXAMPLE);
+        let child = EXAMPLE.parse::<TraceParent>().unwrap().child();
 
         assert_eq!(
             child.trace_id().to_string(),
             "4bf92f3577b34da6a3ce929d0e0e4736"
         );
         assert_ne!(child.to_string(), EXAMPLE);
+        assert!(child.is_sampled());
+    }
+
+    #[test]
+    fn a_caller_does_not_decide_what_is_sampled() {
+        let caller = EXAMPLE.parse::<TraceParent>().unwrap();
+
+        let adopted = TraceParent::adopt(caller);
+
+        assert_eq!(adopted.trace_id(), caller.trace_id());
+        assert!(!adopted.is_sampled(), "there is no collector");
     }
 
     #[test]
