@@ -66,7 +66,7 @@ pub(crate) fn install(service: &'static str, args: &TelemetryArgs) -> anyhow::Re
 /// Sends what waits, within [`TIMEOUT`].
 pub(crate) fn flush() {
     if let Some(export) = EXPORT.get()
-        && let Err(error) = export.processor.shutdown_with_timeout(TIMEOUT)
+        && let Err(error) = export.end()
     {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "the last spans were not exported");
@@ -122,6 +122,10 @@ impl Export {
         } else {
             self.processor.on_end(span);
         }
+    }
+
+    fn end(&self) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(TIMEOUT)
     }
 }
 
@@ -203,7 +207,7 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
     use opentelemetry::{
         InstrumentationScope,
-        trace::{SpanContext, SpanId, SpanKind, Status},
+        trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState},
     };
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
@@ -212,7 +216,13 @@ mod tests {
 
     fn span() -> SpanData {
         SpanData {
-            span_context: SpanContext::NONE,
+            span_context: SpanContext::new(
+                TraceParent::generate().trace_id().into(),
+                TraceParent::generate().span_id(),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::default(),
+            ),
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind: SpanKind::Internal,
@@ -236,6 +246,48 @@ mod tests {
         async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
             Err(OTelSdkError::Timeout(TIMEOUT))
         }
+    }
+
+    /// A collector that counts.
+    #[derive(Debug, Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl SpanExporter for Counting {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.fetch_add(batch.len(), Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// A collector that never answers.
+    #[derive(Debug)]
+    struct Stuck;
+
+    impl SpanExporter for Stuck {
+        fn export(&self, _: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+            std::future::pending()
+        }
+    }
+
+    #[test]
+    fn what_waits_is_sent_at_the_end() {
+        let collector = Counting::default();
+        let export = Export::new(collector.clone(), 0);
+        for _ in 0..3 {
+            export.submit(span());
+        }
+
+        export.end().unwrap();
+
+        assert_eq!(collector.0.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_collector_that_never_answers_does_not_keep_the_process() {
+        let export = Export::new(Stuck, 0);
+        export.submit(span());
+
+        assert!(matches!(export.end(), Err(OTelSdkError::Timeout(_))));
     }
 
     #[test]
