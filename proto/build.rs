@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "chat/v1/event.proto",
         "chat/v1/gateway.proto",
         "chat/v1/inbound.proto",
+        "chat/v1/journal.proto",
         "chat/v1/revocations.proto",
     ];
     for file in files {

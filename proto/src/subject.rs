@@ -44,6 +44,12 @@ pub const IN_DEAD_STREAM: &str = "CHAT_IN_DEAD";
 /// Where that goes. It is none of [`IN_ALL`].
 pub const IN_DEAD: &str = "chat.v1.in.dead";
 
+/// The stream that keeps what gateways note of messages on their way.
+pub const JOURNAL_STREAM: &str = "CHAT_JOURNAL";
+
+/// Everything that gateways note.
+pub const JOURNAL_ALL: &str = "chat.v1.jnl.*";
+
 /// What other services can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
@@ -215,6 +221,14 @@ pub fn user(app: &AppId, user: &UserId) -> String {
 #[must_use]
 pub fn is_of_user(subject: &str) -> bool {
     subject.starts_with("chat.v1.usr.")
+}
+
+/// Builds the subject of what gateways note of a user; 255 parts of the others share it.
+#[must_use]
+pub fn journal(app: &AppId, user: &UserId) -> String {
+    let subject = self::user(app, user);
+    let part = subject.rsplit('.').nth(1).unwrap_or_default();
+    format!("chat.v1.jnl.{part}")
 }
 
 /// Builds the subject of everything that is for the gateway called `name` alone.

@@ -143,6 +143,16 @@ pub struct Config {
     #[command(flatten)]
     pub inbound: InArgs,
 
+    /// Bytes of the stream `CHAT_JOURNAL`, if this service has to make it: what gateways noted of messages
+    /// in the last day, some 45 bytes a message and socket. The oldest go first.
+    #[arg(
+        long,
+        env = "STORE_JOURNAL_MAX_BYTES",
+        default_value_t = 256 * 1024 * 1024,
+        value_parser = clap::value_parser!(i64).range(1_048_576..)
+    )]
+    pub journal_max_bytes: i64,
+
     /// Where files are kept that users attach.
     #[command(flatten)]
     pub files: FilesArgs,

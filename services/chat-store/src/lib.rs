@@ -28,6 +28,7 @@ pub mod ports_calls;
 pub mod ports_directory;
 pub mod ports_files;
 pub mod ports_in;
+pub mod ports_journey;
 pub mod ports_out;
 pub mod ports_overview;
 pub mod ports_presence;

@@ -6,6 +6,7 @@
 //! * [`events`]: the chat as the transports' application, one handler per event;
 //! * [`session`], [`registry`]: what is remembered of a socket, of a user, of a conversation;
 //! * [`delivery`]: from published events to sockets, in order and without gaps;
+//! * [`journal`]: what became of each message, for whoever asks why one did not arrive;
 //! * [`peers`]: streams to the other gateways, for requests that belong there;
 //! * [`calls`]: what the stores decided about calls, told to the right devices;
 //! * [`presence`]: what becomes of others, told once;
@@ -21,6 +22,7 @@ pub mod delivery;
 pub mod demo;
 pub mod events;
 pub mod headcount;
+pub mod journal;
 pub mod limits;
 pub mod metrics;
 pub mod nats;

@@ -29,10 +29,11 @@ pub enum Metric {
     HandshakesRefused,
     Forwards,
     Tunnels,
+    JournalDropped,
 }
 
 impl Metric {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -58,6 +59,7 @@ impl Metric {
         Self::HandshakesRefused,
         Self::Forwards,
         Self::Tunnels,
+        Self::JournalDropped,
     ];
 
     /// Returns the name under which it is scraped.
@@ -89,6 +91,7 @@ impl Metric {
             Self::HandshakesRefused => "chat_gateway_handshakes_refused_total",
             Self::Forwards => "chat_gateway_forwards_total",
             Self::Tunnels => "chat_gateway_tunnels",
+            Self::JournalDropped => "chat_gateway_journal_dropped_total",
         }
     }
 
@@ -121,6 +124,7 @@ impl Metric {
             }
             Self::Forwards => "Requests for sessions of other gateways, by outcome",
             Self::Tunnels => "WebSockets here whose sessions are at other gateways",
+            Self::JournalDropped => "Notes of what became of messages that found no room",
         }
     }
 }

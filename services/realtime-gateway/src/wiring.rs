@@ -21,6 +21,7 @@ use crate::{
     demo,
     events::{Chat, Parts, TypingSignals},
     headcount::Headcount,
+    journal::Journal,
     metrics::{self, Metric},
     nats::{self, InterestConnection, InterestError, NatsPublisher, NatsRequests},
     peers::Peers,
@@ -163,6 +164,7 @@ fn chat(
     let store = Store::new(ports.requests);
     let typing = Arc::new(TypingSignals::new(Arc::clone(&ports.publisher)));
 
+    let journal = Arc::new(Journal::new(Arc::clone(&ports.publisher), replica));
     let conversations = Arc::new(Conversations::default());
     let registry = Arc::new(Registry::new(
         Arc::clone(&interest) as Arc<dyn Interest>,
@@ -181,7 +183,7 @@ fn chat(
         Arc::clone(&registry),
         store.clone(),
         Arc::clone(&receipts),
-        Arc::clone(&ports.publisher),
+        (Arc::clone(&ports.publisher), Arc::clone(&journal)),
         replica,
         lifecycle.tracker(),
     ));
@@ -212,6 +214,7 @@ fn chat(
         replica,
         tasks: lifecycle.tracker(),
         recovery,
+        journal: Arc::clone(&journal),
     }));
 
     let health = service.health.dependency("nats_interest");
@@ -234,7 +237,9 @@ fn chat(
         calls: Arc::clone(&calls),
         receipts: Arc::clone(&receipts),
         revocations: Arc::clone(&revocations),
+        journal: Arc::clone(&journal),
     };
+    background.run("journal", async move { journal.run().await });
     background.run("calls", async move { calls.run().await });
     background.run("typing", async move { typing.run().await });
     let tasks = lifecycle.tracker();
@@ -256,6 +261,7 @@ struct Rest {
     calls: Arc<Calls>,
     receipts: Arc<Receipts>,
     revocations: Arc<RevocationFeed>,
+    journal: Arc<Journal>,
 }
 
 impl Rest {
@@ -265,6 +271,7 @@ impl Rest {
         if tokio::time::timeout(SETTLE, told).await.is_err() {
             tracing::warn!("the stores were not told of everybody who left");
         }
+        self.journal.end();
     }
 }
 

@@ -155,6 +155,7 @@ fn envelopes_and_answers_are_read_or_refused() {
         let _ = v1::Reply::open::<v1::AppendReply>(bytes.clone());
         let _ = v1::Segment::decode(bytes.clone());
         let _ = v1::Used::decode(bytes.clone());
+        let _ = v1::Notes::decode(bytes.clone());
         let _ = v1::ListRevocationsReply::decode(bytes.clone()).map(RevocationPage::try_from);
         let _ = v1::CallSignal::decode(bytes);
     });

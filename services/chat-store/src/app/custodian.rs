@@ -1,4 +1,5 @@
-//! What officers of an app ask for: who saw what of whom, copies, holds, erasure.
+//! What officers of an app ask for: who saw what of whom, copies, holds, erasure; and, in [`super::journey`],
+//! what became of a message.
 //!
 //! All of it is logged before it is answered, under the name of whoever asked. Not here: whether they
 //! may; the internal services that ask for them have checked that.
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::App;
 use crate::{
     ports_audit::{Access, Action, Hash, Head, Recorded},
+    ports_journey::{SightingLog, StoredMessages},
     ports_records::{Erasure, Held, Hold, Records, Step},
 };
 
@@ -29,8 +31,10 @@ const MAX_HOLDS: u32 = 1_000;
 /// The use cases. A clone is the same.
 #[derive(Clone)]
 pub struct Custodian {
-    app: App,
+    pub(super) app: App,
     records: Arc<dyn Records>,
+    pub(super) stored: Arc<dyn StoredMessages>,
+    pub(super) sighted: Arc<dyn SightingLog>,
 }
 
 /// What an erasure did so far, and of whom, without saying who that is.
@@ -47,10 +51,21 @@ impl Custodian {
     /// Most messages in a part of an export, and most rows in one of an accounting.
     pub const MAX_PART: u32 = 500;
 
-    /// Puts the use cases on the app's and on `records`.
+    /// Puts the use cases on the app's and on `records`, `stored` messages and what was `sighted` of
+    /// them.
     #[must_use]
-    pub fn new(app: App, records: Arc<dyn Records>) -> Self {
-        Self { app, records }
+    pub fn new(
+        app: App,
+        records: Arc<dyn Records>,
+        stored: Arc<dyn StoredMessages>,
+        sighted: Arc<dyn SightingLog>,
+    ) -> Self {
+        Self {
+            app,
+            records,
+            stored,
+            sighted,
+        }
     }
 
     /// Returns the app's use cases.
@@ -276,7 +291,7 @@ impl Custodian {
         found.ok_or(ChatError::Internal("an erasure is gone".into()))
     }
 
-    async fn note(&self, access: Access) -> Result<(), ChatError> {
+    pub(super) async fn note(&self, access: Access) -> Result<(), ChatError> {
         self.app.auditor.record(vec![access]).await.map(drop)
     }
 }

@@ -14,6 +14,7 @@ mod expire_messages;
 mod find_user;
 mod ice_servers;
 mod intake;
+pub mod journey;
 mod list_conversations;
 mod list_messages;
 mod open_conversation;

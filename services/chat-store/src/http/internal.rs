@@ -29,7 +29,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     error::RestError,
     fields::{Fields, JsonBody},
-    finish,
+    finish, internal_journey,
     internal_records::{self, MAX_TEXT},
     observe,
 };
@@ -49,6 +49,7 @@ pub fn router(custodian: Custodian, token: &Secret) -> Router {
         .route("/messages", post(post_message))
         .route("/revocations", post(post_revocation))
         .with_state(custodian.app().told_by(BY))
+        .merge(internal_journey::routes(custodian.clone()))
         .merge(internal_records::routes(custodian));
     finish(Router::new().nest("/internal/v1/apps/{app}", routes))
         .layer(middleware::from_fn_with_state(token, authenticate))

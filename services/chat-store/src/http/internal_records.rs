@@ -41,7 +41,7 @@ pub(super) fn routes(custodian: Custodian) -> Router {
 }
 
 /// The person for whom a service asks.
-struct Actor(String);
+pub(super) struct Actor(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
     type Rejection = RestError;

@@ -13,6 +13,7 @@ mod error;
 mod fields;
 mod files;
 mod internal;
+mod internal_journey;
 mod internal_records;
 mod observe;
 mod outgoing;

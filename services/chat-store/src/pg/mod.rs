@@ -14,6 +14,7 @@ mod error;
 mod expiry;
 mod files;
 mod journal;
+mod journey;
 mod messages;
 mod out_queue;
 mod outbox;

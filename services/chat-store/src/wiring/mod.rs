@@ -26,7 +26,9 @@ use crate::{
     files::{BucketSettings, FileStore},
     http,
     metrics::Metric,
-    nats::{InLimits, InReader, Notifier, OutLimits, OutPublisher, Publisher, Server},
+    nats::{
+        InLimits, InReader, JournalStream, Notifier, OutLimits, OutPublisher, Publisher, Server,
+    },
     pg::Pg,
     ports_audit::AuditLog as _,
     redis::RedisState,
@@ -101,6 +103,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let intake = Intake::new(&app, Arc::new(notifier.clone()));
     let reader = InReader::new(client.clone(), intake, config.inbound.limits());
     lifecycle.spawn("intake", reader.run(soft.clone()));
+    let journal = JournalStream::new(client.clone(), config.journal_max_bytes);
     let server = Server::join(client).await?;
     let serving = server.serve(app.clone(), config.rpc_concurrency, soft.clone());
     lifecycle.spawn("requests", serving);
@@ -116,7 +119,7 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     let serving = serve(public, tls.clone(), routes, lifecycle.clone());
     lifecycle.spawn("rest", serving);
-    let records = Custodian::new(app.clone(), Arc::new(custodian.clone()));
+    let records = officers(&app, [&pg, &custodian], journal, &lifecycle);
     let routes = http::internal_router(records, &config.service_token);
     let serving = serve(internal, tls, routes, lifecycle.clone());
     lifecycle.spawn("internal http", serving);
@@ -131,8 +134,6 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     let sweeping = upkeep::keep_sweeping(pg.clone(), publisher.clone(), soft.clone());
     lifecycle.spawn("sweeper", sweeping);
-    let heads = upkeep::keep_logging_heads(pg.clone(), soft.clone());
-    lifecycle.spawn("audit heads", heads);
     let max_age = config.out.limits().max_age;
     let telling = upkeep::keep_telling(pg.clone(), teller, max_age, soft.clone());
     lifecycle.spawn("teller", telling);
@@ -151,6 +152,21 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     );
     lifecycle.spawn("postgres health", upkeep::keep_watching(pg, postgres, soft));
     Ok(())
+}
+
+/// Lets officers ask, and keeps what gateways note of messages and where the log of accesses ends.
+fn officers(
+    app: &App,
+    [pg, custodian]: [&Pg; 2],
+    journal: JournalStream,
+    lifecycle: &Lifecycle,
+) -> Custodian {
+    let keeping = upkeep::keep_journal(journal.clone(), lifecycle.soft());
+    lifecycle.spawn("journal", keeping);
+    let heads = upkeep::keep_logging_heads(pg.clone(), lifecycle.soft());
+    lifecycle.spawn("audit heads", heads);
+    let (records, stored) = (Arc::new(custodian.clone()), Arc::new(pg.clone()));
+    Custodian::new(app.clone(), records, stored, Arc::new(journal))
 }
 
 /// Learns who is not let in any more, before anybody is, and goes on learning.

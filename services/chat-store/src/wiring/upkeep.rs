@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::{App, Attachments, ServiceTeller, expire_messages, remove_files, sweep_outbox},
     metrics::Metric,
+    nats::JournalStream,
     pg::Pg,
     ports::{Events, Outbox as _},
     ports_audit::{AuditLog as _, Head},
@@ -24,6 +25,9 @@ const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 
 /// How often messages that have expired are deleted; they were hidden at once.
 const EXPIRE_EVERY: Duration = Duration::from_hours(1);
+
+/// How often it is seen to that what gateways note is kept.
+const JOURNAL_EVERY: Duration = Duration::from_mins(1);
 
 /// How often the ends of the log of accesses are logged.
 const HEADS_EVERY: Duration = Duration::from_mins(1);
@@ -181,6 +185,22 @@ pub(super) async fn keep_clean(attachments: Attachments, apps: Arc<Apps>, soft: 
                 ticks.at_once();
             }
             Err(error) => warn(&error, "files not removed; tried again in an hour"),
+        }
+    }
+}
+
+/// Makes the stream of what gateways note, and again should it be lost, until `soft`.
+pub(super) async fn keep_journal(journal: JournalStream, soft: CancellationToken) {
+    let mut ticks = Ticks::new(JOURNAL_EVERY, soft);
+    let mut is_failing = false;
+    while ticks.next().await {
+        match journal.prepare().await {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn(&error, "what gateways note of messages is not kept");
+                }
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::{Body, Bytes, to_bytes},
 };
-use chat_domain::BoxError;
+use chat_domain::{BoxError, ChatError};
 use chat_store::{
     app::{
         App, Attachments, BatchLimits, Custodian, IceServers, Relay, calls::Calls, presence::Roster,
@@ -21,10 +21,11 @@ use chat_store::{
     http as rest,
     pg::{MIGRATOR, Pg},
     ports::{Committed, Events},
+    ports_journey::{Question, SightingLog, Sightings},
     ports_presence::PresenceState,
     redis::RedisState,
 };
-use futures_util::Stream;
+use futures_util::{Stream, future::BoxFuture};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 use service_kit::{Secret, apps::Apps, auth::Verifier, limits::Rate};
@@ -44,7 +45,7 @@ pub(crate) const NOTHING: &str = "0199a7de-0000-7000-8000-00000000dead";
 pub(crate) const ORIGIN: &str = "http://localhost:5173";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const PUBLIC_URL: &str = "http://chat.example";
-const SERVICE_TOKEN: &str = "the-service-token";
+pub(crate) const SERVICE_TOKEN: &str = "the-service-token";
 
 /// Both routers, over a database of their own that knows a booking of [`CONSULTANT`] and
 /// [`PATIENT`].
@@ -87,6 +88,20 @@ impl Events for NatsIsDown {
 
     fn ready(&self) -> bool {
         false
+    }
+}
+
+/// Nor are there notes of gateways.
+struct NoNotes;
+
+impl SightingLog for NoNotes {
+    fn read<'a>(&'a self, _: Question<'a>) -> BoxFuture<'a, Result<Sightings, ChatError>> {
+        Box::pin(async {
+            Err(ChatError::Unavailable {
+                dependency: "jetstream",
+                source: "it is down".into(),
+            })
+        })
     }
 }
 
@@ -170,7 +185,8 @@ impl Site {
             None => app,
         };
         let verifier = Verifier::new(apps);
-        let custodian = Custodian::new(app.clone(), Arc::new(pg.clone()));
+        let records = Arc::new(pg.clone());
+        let custodian = Custodian::new(app.clone(), records.clone(), records, Arc::new(NoNotes));
         let site = Self {
             clients: rest::router(
                 app.clone(),
@@ -253,9 +269,14 @@ impl Site {
             .await
     }
 
+    /// A connection past the store, to look and to meddle.
+    pub(crate) async fn sql(&self) -> PgPool {
+        PgPool::connect(self.database.url()).await.unwrap()
+    }
+
     /// Returns how many rows there are of what follows `FROM`.
     pub(crate) async fn count(&self, from: &str) -> i64 {
-        let sql = PgPool::connect(self.database.url()).await.unwrap();
+        let sql = self.sql().await;
         sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {from}")))
             .fetch_one(&sql)
             .await
@@ -271,7 +292,7 @@ impl Site {
 
     /// Returns how many accesses of a kind the log has, refused ones among them.
     pub(crate) async fn n_logged(&self, action: &str) -> i64 {
-        let sql = sqlx::PgPool::connect(self.database.url()).await.unwrap();
+        let sql = self.sql().await;
         sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE action = $1")
             .bind(action)
             .fetch_one(&sql)

@@ -34,6 +34,7 @@ mod http_presence;
 mod http_requests;
 mod http_site;
 mod intake;
+mod journey;
 mod migrate;
 mod nats_permissions;
 mod out_messages;

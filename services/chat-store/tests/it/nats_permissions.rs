@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use chat_domain::{AppId, UserId};
 use chat_proto::subject::{
-    IN_DEAD, REVOKED, RPC_ALL, Rpc, STORE_QUEUE, USED, gateway_beat, out, rpc, user,
+    IN_DEAD, JOURNAL_ALL, JOURNAL_STREAM, REVOKED, RPC_ALL, Rpc, STORE_QUEUE, USED, gateway_beat,
+    journal, out, rpc, user,
 };
 use futures_util::StreamExt as _;
 use nkeys::KeyPair;
@@ -63,6 +64,11 @@ fn of_user() -> String {
     user(&app(), &UserId::new("u").unwrap())
 }
 
+/// Where gateways note what became of that user's messages.
+fn noted() -> String {
+    journal(&app(), &UserId::new("u").unwrap())
+}
+
 #[tokio::test]
 async fn whoever_says_what_it_may_not_is_refused() {
     let broker = broker();
@@ -77,6 +83,7 @@ async fn whoever_says_what_it_may_not_is_refused() {
                 subject("chat.v1.in.consult.user"),
                 subject(REVOKED),
                 subject("_INBOX.gateway.forged"),
+                subject("$JS.API.CONSUMER.CREATE.CHAT_JOURNAL.spy"),
                 subject("$JS.API.STREAM.LIST"),
             ],
         ),
@@ -85,6 +92,7 @@ async fn whoever_says_what_it_may_not_is_refused() {
             vec![
                 append.clone(),
                 gateway_beat("g1"),
+                noted(),
                 subject("chat.v1.in.consult.user"),
                 subject("$JS.API.STREAM.PURGE.CHAT_OUT"),
                 subject("$JS.API.STREAM.DELETE.CHAT_OUT"),
@@ -100,7 +108,10 @@ async fn whoever_says_what_it_may_not_is_refused() {
                 gateway_beat("g1"),
                 out(&app(), "message.created"),
                 subject(IN_DEAD),
+                noted(),
                 subject("_INBOX.gateway.forged"),
+                subject("$JS.API.CONSUMER.CREATE.CHAT_JOURNAL.spy"),
+                subject("$JS.API.STREAM.MSG.GET.CHAT_JOURNAL"),
                 subject("$JS.API.STREAM.DELETE.CHAT_IN"),
                 subject("$JS.API.CONSUMER.CREATE.CHAT_IN.spy"),
             ],
@@ -130,13 +141,21 @@ async fn whoever_listens_to_what_is_not_for_it_is_refused() {
     for (name, subjects) in [
         (
             "gateway",
-            [RPC_ALL, "chat.v1.in.>", "chat.v1.out.>", "_INBOX.>", ">"],
+            [
+                RPC_ALL,
+                "chat.v1.in.>",
+                "chat.v1.out.>",
+                JOURNAL_ALL,
+                "_INBOX.>",
+                ">",
+            ],
         ),
         (
             "store",
             [
                 "chat.v1.usr.>",
                 "chat.v1.gw.>",
+                JOURNAL_ALL,
                 "_INBOX.gateway.>",
                 "_INBOX.>",
                 ">",
@@ -148,6 +167,7 @@ async fn whoever_listens_to_what_is_not_for_it_is_refused() {
                 RPC_ALL,
                 "chat.v1.usr.>",
                 "chat.v1.in.>",
+                JOURNAL_ALL,
                 "_INBOX.gateway.>",
                 ">",
             ],
@@ -192,6 +212,14 @@ async fn what_each_has_to_do_it_may() {
     streams.get_or_create_stream(told).await.unwrap();
     let written = stream("CHAT_IN", "chat.v1.in.*.*");
     let written = streams.get_or_create_stream(written).await.unwrap();
+
+    let notes = stream(JOURNAL_STREAM, JOURNAL_ALL);
+    let notes = streams.get_or_create_stream(notes).await.unwrap();
+    gateway.publish(noted(), "x".into()).await.unwrap();
+    gateway.flush().await.unwrap();
+    let subject = noted();
+    let note = notes.get_last_raw_message_by_subject(&subject);
+    assert_eq!(note.await.unwrap().payload, "x");
 
     let asked = tokio::spawn({
         let gateway = gateway.clone();

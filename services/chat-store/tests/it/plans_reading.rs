@@ -36,7 +36,10 @@ struct Told {
 }
 
 /// Each statement, what it is asked, and how many partitions it may open then.
-const HELD: [(&str, usize, Binds); 10] = [
+const HELD: [(&str, usize, Binds); 11] = [
+    ("messages.find_stored", 1, |query, told| {
+        query.bind(told.id).bind(told.at).bind("app").bind("p")
+    }),
     ("messages.find", 1, |query, told| {
         query.bind(CONVERSATION.0).bind(told.at).bind(told.id)
     }),

@@ -115,6 +115,11 @@ impl DeliveryInbox {
                 Ok(())
             }
             Body::Notify(notify) => self.delivery.notify(user, &notify),
+            Body::Locate(locate) => {
+                let conversation = ConversationId::from_wire(&locate.conversation_id)?;
+                self.delivery.note_standing(user, conversation);
+                Ok(())
+            }
         }
     }
 }
@@ -126,6 +131,7 @@ const fn name(body: &Body) -> &'static str {
         Body::MessagesReceived(_) => "receipt",
         Body::Typing(_) => "typing",
         Body::SessionMoved(_) => "session_moved",
+        Body::Locate(_) => "locate",
         Body::CallNotice(_) => "call_notice",
         Body::CallSignals(_) => "call_signals",
         Body::DeviceGone(_) => "device_gone",

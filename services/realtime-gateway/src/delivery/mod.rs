@@ -28,6 +28,7 @@ pub use receipts::Receipts;
 pub use tracker::{Item, Offered, Tracker};
 
 use crate::{
+    journal::{Journal, Way, What},
     metrics::Metric,
     ports::Publisher,
     registry::{Conversations, Registry, Sockets, UserKey},
@@ -56,6 +57,7 @@ pub struct Appended {
     frame: Option<Frame>,
     /// What those whom it is for hear right behind it.
     behind: Vec<Frame>,
+    way: Way,
     /// The socket here that sent it, if the confirmation is all that it hears of it.
     silent: Option<u64>,
     /// Dropped when the message was delivered or needs no delivery.
@@ -72,6 +74,7 @@ pub struct Delivery {
     store: Store,
     receipts: Arc<Receipts>,
     publisher: Arc<dyn Publisher>,
+    journal: Arc<Journal>,
     /// Tells our own origins from others'.
     replica: u64,
     tasks: TaskTracker,
@@ -99,7 +102,7 @@ impl Delivery {
         registry: Arc<Registry>,
         store: Store,
         receipts: Arc<Receipts>,
-        publisher: Arc<dyn Publisher>,
+        (publisher, journal): (Arc<dyn Publisher>, Arc<Journal>),
         replica: u64,
         tasks: TaskTracker,
     ) -> Self {
@@ -110,6 +113,7 @@ impl Delivery {
             store,
             receipts,
             publisher,
+            journal,
             replica,
             tasks,
             fetches: Semaphore::new(MAX_FETCHES),
@@ -187,8 +191,16 @@ impl Delivery {
         });
         match delivered {
             Some(Ok(events)) => self.write_late(&locals, conversation.id, epoch, &events),
-            Some(Err(true)) => self.repair_later(conversation.id),
-            Some(Err(false)) | None => {}
+            Some(Err(is_first)) => {
+                for (user, _sockets) in &locals {
+                    let message = (conversation.id, message.seq);
+                    self.journal.note(user, message, What::Held);
+                }
+                if is_first {
+                    self.repair_later(conversation.id);
+                }
+            }
+            None => {}
         }
         record_fanout(message);
     }
@@ -220,6 +232,10 @@ impl Delivery {
     ) {
         for event in events {
             for (user, sockets) in locals {
+                if sockets.is_empty() {
+                    let message = (conversation, event.seq);
+                    self.journal.note(user, message, What::Nobody);
+                }
                 let sockets = sockets.iter();
                 self.queue(user, sockets, conversation, (tracker.epoch(), event));
             }
@@ -263,7 +279,11 @@ impl Delivery {
             let is_silent = event.silent == Some(socket.number());
             let frame = event.frame.as_ref().filter(|_| !is_silent);
             let offer = || session.offer(socket, conversation, at, frame);
-            match event.span.in_scope(offer) {
+            let offered = event.span.in_scope(offer);
+            if let Some(what) = What::of(offered, event.way, socket, conversation) {
+                self.journal.note(socket, (conversation, event.seq), what);
+            }
+            match offered {
                 session::Offered::Queued => {
                     n_queued += 1;
                     if user.user != event.sender {
@@ -317,6 +337,7 @@ fn encode(terms: Terms, conversation: &Conversation, message: &Message) -> Item<
             seq: message.seq,
             frame: wire::frames(terms, &appended).pop(),
             behind: wire::frames(terms, &Fact::Received(message)),
+            way: Way::Event,
             silent: None,
             settled: None,
             span: Span::NONE,

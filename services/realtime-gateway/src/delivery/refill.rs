@@ -19,6 +19,7 @@ use super::{
     repair::{BACKOFF, MAX_FRUITLESS, MAX_RANGE},
 };
 use crate::{
+    journal::{Way, What},
     metrics::Metric,
     random,
     registry::{Positions, UserKey},
@@ -130,6 +131,18 @@ impl Delivery {
         }
     }
 
+    /// Notes at once where a user's sockets stand in a conversation, for a store that asks.
+    pub(super) fn note_standing(&self, user: &UserKey, conversation: ConversationId) {
+        for socket in self.registry.sockets(user).iter() {
+            let (after, standing) = socket
+                .session()
+                .with_places(|places| places.standing(conversation));
+            let message = (conversation, after.unwrap_or_default());
+            self.journal.note(socket, message, What::Stands(standing));
+        }
+        self.journal.ask();
+    }
+
     /// Tells a socket how far a conversation is.
     pub(super) fn observe(
         self: &Arc<Self>,
@@ -239,7 +252,11 @@ impl Delivery {
         let frame = encode(terms, &range.conversation, message).event.frame;
         loop {
             let at = (range.epoch, message.seq);
-            match session.fill(socket, conversation, at, frame.as_ref()) {
+            let offered = session.fill(socket, conversation, at, frame.as_ref());
+            if let Some(what) = What::of(offered, Way::Refill, socket, conversation) {
+                self.journal.note(socket, (conversation, message.seq), what);
+            }
+            match offered {
                 Offered::Queued => {
                     metrics::counter!(Metric::Deliveries.name()).increment(1);
                     if message.delivered_at.is_none() && message.sender != session.user().id {
@@ -263,6 +280,8 @@ impl Delivery {
         metrics::counter!(Metric::Resyncs.name()).increment(1);
         let session = socket.session();
         session.with_places(|places| places.skip(conversation, head));
+        self.journal
+            .note(socket, (conversation, head), What::Skipped);
         wire::tell(socket, &Fact::Resync(&[(conversation, head)]));
         self.caught_up.notify_waiters();
     }

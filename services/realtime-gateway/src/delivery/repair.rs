@@ -6,7 +6,7 @@ use chat_domain::{AppId, ChatError, ConversationId, Seq, Timestamp};
 use hashbrown::HashMap;
 
 use super::{Delivery, encode};
-use crate::{metrics::Metric, random, registry::UserKey, store};
+use crate::{journal::Way, metrics::Metric, random, registry::UserKey, store};
 
 /// How long a missing event may be late before it is fetched.
 const REORDER: Duration = Duration::from_millis(50);
@@ -239,7 +239,11 @@ impl Delivery {
             let messages = range.messages.iter();
             let terms = self.terms(app);
             let items = messages
-                .map(|message| encode(terms, &range.conversation, message))
+                .map(|message| {
+                    let mut item = encode(terms, &range.conversation, message);
+                    item.event.way = Way::Repair;
+                    item
+                })
                 .collect();
             let events = self.conversations.with(conversation, |tracker, _app| {
                 let events = tracker.fill(range.epoch, items);

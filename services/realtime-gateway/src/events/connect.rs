@@ -17,6 +17,7 @@ use super::{
 use crate::{
     delivery::Delivery,
     headcount::send_away,
+    journal::What,
     metrics::Metric,
     random,
     registry::{Enrolment, Positions, Registry, UserKey},
@@ -205,6 +206,8 @@ impl Chat {
             greeting,
             is_back,
         } = *entrance;
+        let journal = &self.parts.journal;
+        journal.note_socket(socket, What::Came { is_back });
         let evicted = self.parts.registry.attach(enrolment, socket.clone());
         if let Some(oldest) = evicted {
             send_away(&oldest);
@@ -230,6 +233,14 @@ impl Chat {
     pub(super) fn detach(&self, socket: &ChatSocket, reason: Reason) {
         metrics::gauge!(Metric::Sockets.name()).decrement(1.0);
         tracing::debug!(reason = ?reason, "socket gone");
+        let revocations = self.parts.verifier.revocations();
+        let is_revoked = revocations.cover(socket.session().marks());
+        let what = if reason == Reason::ServerDisconnect && is_revoked {
+            What::Revoked
+        } else {
+            What::Went(reason)
+        };
+        self.parts.journal.note_socket(socket, what);
         self.parts.typing.stop_all(socket.number());
         self.parts.calls.depart(socket);
         self.expiry.remove(socket);

@@ -36,6 +36,7 @@ use crate::{
     calls::Calls,
     delivery::Delivery,
     headcount::Headcount,
+    journal::Journal,
     limits::Rates,
     metrics::Metric,
     ports::Interest,
@@ -65,6 +66,7 @@ pub struct Parts {
     /// Runs what outlives a call.
     pub tasks: TaskTracker,
     pub recovery: Arc<RecoveryKey>,
+    pub journal: Arc<Journal>,
 }
 
 /// The chat.

@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     ports::Unconfirmed,
     session::{Entrance, Places, Session},
-    transport::{Class, Link, Reason, Sent, Socket, SocketId},
+    transport::{Class, Link, Progress, Reason, Sent, Socket, SocketId},
 };
 
 #[derive(Default)]
@@ -40,6 +40,10 @@ impl Interest for Notes {
 struct Deaf;
 
 impl Link for Deaf {
+    fn progress(&self) -> Progress {
+        Progress::Taken
+    }
+
     fn is_open(&self, _socket: u64) -> bool {
         false
     }

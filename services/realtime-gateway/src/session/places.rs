@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use place::UNKNOWN;
 pub use place::{Place, Room};
 
-use crate::transport::Sent;
+use crate::{journal::Standing, transport::Sent};
 
 /// How many rooms a socket may be in or have left.
 const MAX_ROOMS: usize = 1_000;
@@ -106,6 +106,26 @@ impl Places {
     #[must_use]
     pub fn is_joined(&self, conversation: ConversationId) -> bool {
         self.room(conversation) == Room::Joined
+    }
+
+    /// Says up to which message of a conversation everything was queued, if that is known, and how it
+    /// goes on from there.
+    #[must_use]
+    pub fn standing(&self, conversation: ConversationId) -> (Option<Seq>, Standing) {
+        let after = match self.find(conversation) {
+            Some(place) => place.after(),
+            None => self.complete.then_some(Seq(0)),
+        };
+        let standing = if !self.hears(conversation) {
+            Standing::Outside
+        } else if after.is_none() {
+            Standing::Unknown
+        } else if self.is_behind_in(conversation) {
+            Standing::Behind
+        } else {
+            Standing::Known
+        };
+        (after, standing)
     }
 
     /// Enters a room.

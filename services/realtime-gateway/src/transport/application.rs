@@ -243,6 +243,17 @@ pub enum Class {
     Ephemeral,
 }
 
+/// How far a connection is with what was queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The transport took all of it.
+    Taken,
+    /// Some of it waits for the client.
+    Waiting,
+    /// The connection ended before the transport took all of it.
+    Cut,
+}
+
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sent {

@@ -21,7 +21,7 @@ use socketio_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    Application, Args, Class, Event, Handshake, Link, Reason, Sent, Socket,
+    Application, Args, Class, Event, Handshake, Link, Progress, Reason, Sent, Socket,
     inbox::{Inbox, Item},
     outbox::Outbox,
     server::Shared,
@@ -283,6 +283,16 @@ impl<A: Application> Link for Connection<A> {
             }
             sent
         })
+    }
+
+    fn progress(&self) -> Progress {
+        let state = self.state.lock();
+        let progress = state.outbox.progress();
+        if progress == Progress::Waiting && state.protocol.closed().is_some() {
+            Progress::Cut
+        } else {
+            progress
+        }
     }
 
     fn is_open(&self, socket: u64) -> bool {

@@ -31,8 +31,8 @@ mod worker;
 pub(crate) use self::sid::random;
 pub use self::{
     application::{
-        Accepted, AfterRefusal, Application, Args, Class, ConnectRequest, Event, Handshake, Reason,
-        Refused, Sent,
+        Accepted, AfterRefusal, Application, Args, Class, ConnectRequest, Event, Handshake,
+        Progress, Reason, Refused, Sent,
     },
     config::{Config, InvalidNetwork, Network},
     outbox::OutboxLimits,

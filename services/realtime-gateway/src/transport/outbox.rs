@@ -12,7 +12,7 @@ use service_kit::Span;
 use socketio_protocol::{Frame, engine::payload};
 use tokio::io::AsyncWrite;
 
-use super::{Class, Sent};
+use super::{Class, Progress, Sent};
 
 /// The most packets of one polling answer; python-engineio drops a session beyond.
 const MAX_POLL_PACKETS: usize = 16;
@@ -50,6 +50,8 @@ pub(super) struct Outbox {
     n_ephemeral: usize,
     /// Bytes of the first frame that are written.
     n_written: usize,
+    /// Frames were thrown away unwritten.
+    is_cut: bool,
     /// Those who wait for room.
     waiting: Option<Box<Waiting>>,
 }
@@ -72,6 +74,17 @@ struct Waiting {
 impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// Says what became of everything that was queued, as far as the queue knows.
+    pub(super) fn progress(&self) -> Progress {
+        if self.is_cut {
+            Progress::Cut
+        } else if self.is_empty() {
+            Progress::Taken
+        } else {
+            Progress::Waiting
+        }
     }
 
     /// Whether something else may be written without tearing a frame apart.
@@ -193,7 +206,10 @@ impl Outbox {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.wake();
-        *self = Self::default();
+        *self = Self {
+            is_cut: self.is_cut || !self.is_empty(),
+            ..Self::default()
+        };
     }
 
     fn advance(&mut self, n: usize) {
@@ -414,6 +430,19 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.store(true, Ordering::SeqCst);
         }
+    }
+
+    #[test]
+    fn what_was_thrown_away_was_not_taken() {
+        let mut outbox = Outbox::default();
+        outbox.clear();
+        assert_eq!(outbox.progress(), Progress::Taken);
+        outbox.push(&[frame(1)], Class::Message, LIMITS).unwrap();
+        assert_eq!(outbox.progress(), Progress::Waiting);
+
+        outbox.clear();
+
+        assert_eq!(outbox.progress(), Progress::Cut);
     }
 
     #[test]

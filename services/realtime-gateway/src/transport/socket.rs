@@ -10,7 +10,7 @@ use std::{
 
 use socketio_protocol::{Frame, packet};
 
-use super::{Class, Reason, Sent, sid};
+use super::{Class, Progress, Reason, Sent, sid};
 
 /// The connection below a socket, as the socket sees it.
 ///
@@ -18,6 +18,9 @@ use super::{Class, Reason, Sent, sid};
 pub trait Link: Send + Sync {
     /// Queues frames for the client, one right after the other. Never waits.
     fn send(&self, socket: u64, frames: &[Frame], class: Class) -> Sent;
+
+    /// Tells whether the transport took what was queued.
+    fn progress(&self) -> Progress;
 
     /// Tells whether the client is still in the namespace of `socket`.
     fn is_open(&self, socket: u64) -> bool;
@@ -103,6 +106,12 @@ impl<S> Socket<S> {
     pub fn emit(&self, name: &str, args: &[&str]) -> Sent {
         let packet = packet::encode_event(self.namespace(), None, name, args);
         self.send(&Frame::text(&packet), Class::Message)
+    }
+
+    /// Tells whether the transport took what was queued.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.0.link.progress()
     }
 
     /// Tells whether the client is still there.

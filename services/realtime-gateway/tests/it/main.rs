@@ -13,6 +13,7 @@ mod chat_rooms;
 mod declared;
 mod demo;
 mod dialects;
+mod journal;
 mod limits;
 mod notify;
 mod peers_nats;

@@ -15,9 +15,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use chat_domain::{ConversationId, UserId};
+use chat_domain::{AppId, ConversationId, UserId};
+use chat_proto::{
+    subject,
+    v1::{self, envelope::Body},
+};
 use clap::Parser as _;
 use jsonwebtoken::{EncodingKey, Header, encode};
+use prost::Message as _;
 use realtime_gateway::{
     config::Config,
     nats::{InterestConnection, NatsPublisher},
@@ -159,6 +164,19 @@ impl World {
         let heard = self.nats.subscribe(subject.to_owned()).await.unwrap();
         self.nats.flush().await.unwrap();
         heard
+    }
+
+    /// Publishes an envelope for a user, as a store does.
+    pub(crate) async fn tell(&self, app: &AppId, user: &UserId, body: Body) {
+        let envelope = v1::Envelope {
+            version: 1,
+            app: app.as_str().to_owned(),
+            body: Some(body),
+            ..v1::Envelope::default()
+        };
+        let payload = envelope.encode_to_vec().into();
+        let subject = subject::user(app, user);
+        self.nats.publish(subject, payload).await.unwrap();
     }
 
     /// Gives an app a policy, in TOML, at gateways that start from now on.

@@ -1,0 +1,101 @@
+//! What is known of a message for whoever asks why it did not arrive. Never what is in it.
+
+use chat_domain::{AppId, ConversationId, MessageId, Seq, Timestamp, UserId};
+use sqlx::PgPool;
+
+use super::{
+    Pg, answer,
+    error::{PgError, inconsistent},
+};
+use crate::{
+    ports::Answer,
+    ports_journey::{Shown, Stored, StoredMessages},
+};
+
+impl StoredMessages for Pg {
+    fn find_stored<'a>(
+        &'a self,
+        app: &'a AppId,
+        id: MessageId,
+        user: &'a UserId,
+    ) -> Answer<'a, Option<Stored>> {
+        answer(find(&self.pool, app, id, user))
+    }
+}
+
+/// An id tells the time of its message, and so the partition.
+async fn find(
+    pool: &PgPool,
+    app: &AppId,
+    id: MessageId,
+    user: &UserId,
+) -> Result<Option<Stored>, PgError> {
+    let sent_at = Timestamp(i64::try_from(id.unix_ms()).unwrap_or(0));
+    let row = sqlx::query!(
+        r#"SELECT /* messages.find_stored */
+                  m.conversation_id, m.seq, m.sender_id, m.created_at, m.delivered_at, m.read_at,
+                  EXISTS (
+                      SELECT FROM outbox o
+                      CROSS JOIN LATERAL unnest(o.conversations, o.first_seqs, o.last_seqs)
+                          AS t(conversation_id, first_seq, last_seq)
+                      WHERE t.conversation_id = m.conversation_id
+                        AND m.seq BETWEEN t.first_seq AND t.last_seq
+                  ) AS "is_untold!",
+                  (SELECT issued_until FROM revocations
+                   WHERE app_id = $3 AND kind = 'user' AND name = $4) AS revoked_until
+           FROM messages m
+           WHERE m.message_id = $1 AND m.created_at = $2"#,
+        id.0,
+        sent_at.to_datetime(),
+        app.as_str(),
+        user.as_str(),
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let broken = inconsistent("messages");
+    let (conversation, seq) = (ConversationId(row.conversation_id), row.seq);
+    Ok(Some(Stored {
+        conversation,
+        seq: Seq(u64::try_from(seq).map_err(inconsistent("messages"))?),
+        sender: UserId::new(&row.sender_id).map_err(broken)?,
+        created_at: Timestamp::from_datetime(row.created_at),
+        delivered_at: row.delivered_at.map(Timestamp::from_datetime),
+        read_at: row.read_at.map(Timestamp::from_datetime),
+        is_untold: row.is_untold,
+        revoked_until: row.revoked_until.map(Timestamp::from_datetime),
+        shown: list_shown(pool, app, user, (conversation, seq)).await?,
+    }))
+}
+
+async fn list_shown(
+    pool: &PgPool,
+    app: &AppId,
+    user: &UserId,
+    (conversation, seq): (ConversationId, i64),
+) -> Result<Vec<Shown>, PgError> {
+    let rows = sqlx::query!(
+        "SELECT /* audit.list_shown */ at, action, device
+         FROM audit_log
+         WHERE app_id = $1 AND conversation_id = $2 AND actor = $3 AND outcome = 'done'
+           AND first_seq <= $4 AND last_seq >= $4
+         ORDER BY place
+         LIMIT 10",
+        app.as_str(),
+        conversation.0,
+        user.as_str(),
+        seq,
+    )
+    .fetch_all(pool)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| Shown {
+            at: Timestamp::from_datetime(row.at),
+            action: row.action,
+            device: row.device,
+        })
+        .collect())
+}
