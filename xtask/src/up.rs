@@ -129,7 +129,10 @@ fn forget(file: Option<&Path>) -> Result<()> {
 fn describe(system: &System) {
     let port = system.addresses.first().map_or(0, SocketAddr::port);
     println!("\ncare-chat is up at http://localhost:{port}");
-    println!("Try it in two tabs: http://localhost:{port}/demo\n");
+    println!("Try it in two tabs: http://localhost:{port}/demo");
+    println!(
+        "What it speaks: http://localhost:{port}/api/v1/api-docs (REST), …/async-docs (sockets)\n"
+    );
     for service in system.services() {
         println!(
             "  {:<9} {:<24} admin {}",

@@ -8,13 +8,29 @@ use chat_domain::{
     Attachment, ChatError, ClientKey, Conversation, ConversationId, Message, MessageId,
     MessageKind, Place, Seq, Timestamp, UserId,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Command, Failure, Rejection, Send, ServerEvent, Synced,
+    describe::{Kind, Said, needed},
     payload::{Field, INVALID_DATA, Payload},
-    text::{Text, texts},
+    text::{Spelled, Text, texts},
 };
+
+/// The client's events that all dialects have.
+pub(crate) const SYNC: Said = Said::of(
+    "sync",
+    "Ask for what was missed in own conversations, after a place in each.",
+    &[&[needed("since", Kind::Places)]],
+)
+.answered(&["sync_result"]);
+pub(crate) const REFRESH: Said = Said::of(
+    "auth:refresh",
+    "Extend the session with a newer token of the same user.",
+    &[&[needed("token", Kind::Text)]],
+)
+.answered(&["auth:refreshed"]);
 
 /// What a bigint holds: no sequence comes near it.
 const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
@@ -107,6 +123,19 @@ impl Draft {
     }
 }
 
+/// Messages reached `userId`.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", bound = "C: Display")]
+#[schemars(rename = "DeliveredBody", bound = "C: Spelled")]
+pub(crate) struct DeliveredBody<'a, C> {
+    conversation_id: Text<C>,
+    #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
+    message_ids: &'a [MessageId],
+    user_id: &'a str,
+    delivered_at: Text<Timestamp>,
+}
+
 /// Encodes for the sender that messages reached `reader`.
 pub(crate) fn message_delivered(
     conversation: impl Display,
@@ -114,25 +143,43 @@ pub(crate) fn message_delivered(
     reader: &UserId,
     at: Timestamp,
 ) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase", bound = "")]
-    struct Body<'a, C: Display> {
-        conversation_id: Text<C>,
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-        user_id: &'a str,
-        delivered_at: Text<Timestamp>,
-    }
-
     ServerEvent::new(
         "message_delivered",
-        &Body {
+        &DeliveredBody {
             conversation_id: Text(conversation),
             message_ids: ids,
             user_id: reader.as_str(),
             delivered_at: Text(at),
         },
     )
+}
+
+/// What was missed.
+#[derive(Serialize, JsonSchema)]
+#[serde(bound = "K: Display, C: Serialize, M: Serialize")]
+#[schemars(
+    rename = "SyncResultBody",
+    bound = "K: Spelled, C: JsonSchema, M: JsonSchema"
+)]
+pub(crate) struct SyncResultBody<K, C, M> {
+    conversations: Vec<SyncedBody<K, C, M>>,
+}
+
+/// What was missed in one conversation; with `more`, the client asks again from the last message.
+#[derive(Serialize, JsonSchema)]
+#[serde(
+    rename_all = "camelCase",
+    bound = "K: Display, C: Serialize, M: Serialize"
+)]
+#[schemars(
+    rename = "SyncedBody",
+    bound = "K: Spelled, C: JsonSchema, M: JsonSchema"
+)]
+struct SyncedBody<K, C, M> {
+    conversation_id: Text<K>,
+    conversation: C,
+    messages: Vec<M>,
+    more: bool,
 }
 
 /// Encodes the answer to `sync`, with the dialect's names of conversations, and its bodies of them
@@ -143,24 +190,9 @@ pub(crate) fn sync_result<'a, K: Display, C: Serialize, M: Serialize>(
     conversation: impl Fn(&'a Conversation) -> C,
     message: impl Fn(&'a Message, &'a Conversation) -> M,
 ) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(bound = "C: Serialize, M: Serialize")]
-    struct Body<K: Display, C, M> {
-        conversations: Vec<Part<K, C, M>>,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase", bound = "C: Serialize, M: Serialize")]
-    struct Part<K: Display, C, M> {
-        conversation_id: Text<K>,
-        conversation: C,
-        messages: Vec<M>,
-        more: bool,
-    }
-
     let conversations = synced
         .iter()
-        .map(|part| Part {
+        .map(|part| SyncedBody {
             conversation_id: Text(id(part.conversation)),
             conversation: conversation(part.conversation),
             messages: part
@@ -171,7 +203,7 @@ pub(crate) fn sync_result<'a, K: Display, C: Serialize, M: Serialize>(
             more: part.more,
         })
         .collect();
-    ServerEvent::new("sync_result", &Body { conversations })
+    ServerEvent::new("sync_result", &SyncResultBody { conversations })
 }
 
 /// Returns the id that we gave a conversation.
@@ -179,58 +211,62 @@ pub(crate) const fn id(conversation: &Conversation) -> ConversationId {
     conversation.id
 }
 
+/// Where the conversations of a socket stand that was not told everything.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ResyncBody {
+    conversations: Vec<HeadBody>,
+}
+
+/// Where a conversation stands.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct HeadBody {
+    conversation_id: Text<ConversationId>,
+    last_seq: u64,
+}
+
 /// Encodes that a socket was not told everything: it fetches what lies before each place.
 pub(crate) fn resync(heads: &[(ConversationId, Seq)]) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body {
-        conversations: Vec<Head>,
-    }
-
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head {
-        conversation_id: Text<ConversationId>,
-        last_seq: u64,
-    }
-
     let conversations = heads
         .iter()
-        .map(|(conversation, last_seq)| Head {
+        .map(|(conversation, last_seq)| HeadBody {
             conversation_id: Text(*conversation),
             last_seq: last_seq.0,
         })
         .collect();
-    ServerEvent::new("resync", &Body { conversations })
+    ServerEvent::new("resync", &ResyncBody { conversations })
+}
+
+/// Until when the session lasts now.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RefreshedBody {
+    expires_at: Text<Timestamp>,
 }
 
 /// Encodes that a newer token was taken, and until when the session lasts now.
 pub(crate) fn auth_refreshed(expires_at: Timestamp) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body {
-        expires_at: Text<Timestamp>,
-    }
-
     let expires_at = Text(expires_at);
-    ServerEvent::new("auth:refreshed", &Body { expires_at })
+    ServerEvent::new("auth:refreshed", &RefreshedBody { expires_at })
+}
+
+/// Something failed: the event that did, if one did, and when another attempt may succeed.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ErrorBody<'a> {
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 /// Encodes a failure as the event `name`.
 pub(crate) fn failed(name: &'static str, failure: &Failure<'_>) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        message: &'a str,
-        code: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        event: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retry_after_ms: Option<u64>,
-    }
-
     ServerEvent::new(
         name,
-        &Body {
+        &ErrorBody {
             message: &failure.message,
             code: failure.code,
             event: failure.event,

@@ -1,6 +1,7 @@
 //! What leaves for a client: an event's name and its JSON, encoded once for all receivers.
 
 use chat_domain::{ChatError, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::names::is_taken;
@@ -25,6 +26,26 @@ impl ServerEvent {
     #[must_use]
     pub fn to_ack(&self) -> String {
         format!(r#"{{"event":"{}","data":{}}}"#, self.name, self.json)
+    }
+}
+
+/// What a client without Socket.IO is told when it is let in.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadyBody<'a> {
+    /// Who the token says it is.
+    pub user_id: &'a str,
+    /// The app whose token it is.
+    pub app: &'a str,
+    /// Which connection this is.
+    pub session_id: &'a str,
+}
+
+impl ReadyBody<'_> {
+    /// Returns its JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json(self)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod clinic;
 mod command;
 mod common;
 pub mod consult;
+pub mod describe;
 mod dialect;
 mod event;
 mod fact;
@@ -27,7 +28,7 @@ mod upload;
 
 pub use command::{CallAction, CallCommand, Command, MarkRead, Send};
 pub use dialect::{Terms, ack, answer, attachments, declared, decode, echoes, encode, namespace};
-pub use event::{Rejection, ServerEvent};
+pub use event::{ReadyBody, Rejection, ServerEvent};
 pub use fact::{Fact, Failure, Synced};
 pub use names::is_taken;
-pub use upload::UploadBody;
+pub use upload::{SnakeUploadBody, UploadBody};

@@ -1,14 +1,24 @@
 //! The JSON of a file that may be uploaded, in the two spellings that dialects have.
 
 use chat_domain::{AttachmentId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// Where to put the bytes of a file that was announced.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UploadBody<'a> {
+    attachment_id: Text<AttachmentId>,
+    method: &'static str,
+    upload_url: &'a str,
+    expires_at: Text<Timestamp>,
+}
+
+/// The same where keys are written with underscores.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SnakeUploadBody<'a> {
     attachment_id: Text<AttachmentId>,
     method: &'static str,
     upload_url: &'a str,
@@ -29,22 +39,14 @@ impl<'a> UploadBody<'a> {
 
     /// The same where keys are written with underscores.
     #[must_use]
-    pub fn in_snake_case(self) -> impl Serialize + 'a {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            attachment_id: Text<AttachmentId>,
-            method: &'static str,
-            upload_url: &'a str,
-            expires_at: Text<Timestamp>,
-        }
-
+    pub fn in_snake_case(self) -> SnakeUploadBody<'a> {
         let Self {
             attachment_id,
             method,
             upload_url,
             expires_at,
         } = self;
-        Body {
+        SnakeUploadBody {
             attachment_id,
             method,
             upload_url,

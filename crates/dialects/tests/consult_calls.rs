@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod held;
+
 use chat_domain::{
-    ConversationId, ErrorKind, Role, User, UserId,
+    ConversationId, Dialect, ErrorKind, Role, User, UserId,
     call::{CallId, CallKind, Signal, SignalKind, Tell},
 };
 use dialects::{
@@ -317,6 +319,9 @@ fn facts(peer: &UserId) -> CallFacts<'_> {
 }
 
 fn lines(events: &[ServerEvent]) -> String {
+    for event in events {
+        held::hold(Dialect::Consult, event);
+    }
     let line = |event: &ServerEvent| format!("  {} {}", event.name, event.json);
     events.iter().map(line).collect::<Vec<_>>().join("\n")
 }

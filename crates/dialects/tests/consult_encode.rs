@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod held;
+
 use chat_domain::{
     AppId, Attachment, ChatError, ClientKey, Content, Conversation, ConversationId, Dialect,
     ErrorKind, Message, MessageId, MessageKind, Participant, Place, Presence, Role, Seq, Status,
@@ -73,6 +75,7 @@ fn every_event_keeps_its_json() {
 /// Encodes a fact that is one event.
 fn only(fact: &Fact<'_>) -> ServerEvent {
     let [event] = <[_; 1]>::try_from(consult::encode(fact)).unwrap();
+    held::hold(Dialect::Consult, &event);
     event
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod held;
+
 use std::fmt::Write as _;
 
 use chat_domain::{
@@ -176,6 +178,7 @@ fn spelled(dialect: Dialect, facts: &[Fact<'_>]) -> String {
         writeln!(text, "{name}").unwrap();
         for event in &events {
             writeln!(text, "    {} {}", event.name, event.json).unwrap();
+            held::hold(dialect, event);
         }
         let ack = dialects::ack(dialect, "an_event", fact, &events);
         writeln!(text, "    ack {}", ack.as_deref().unwrap_or_default()).unwrap();

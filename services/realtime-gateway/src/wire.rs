@@ -3,8 +3,7 @@
 //! Names, payloads and texts are the `dialects` crate's; frames are the protocol crate's.
 
 use chat_domain::Dialect;
-use dialects::{Fact, Failure, ServerEvent, Terms};
-use serde_json::json;
+use dialects::{Fact, Failure, ReadyBody, ServerEvent, Terms};
 use socketio_protocol::{Frame, packet, plain};
 
 use crate::{
@@ -53,12 +52,12 @@ pub(crate) fn welcome(socket: &ChatSocket) {
         return;
     }
     let session = socket.session();
-    let ready = json!({
-        "userId": session.user().id.as_str(),
-        "app": session.app().id.as_str(),
-        "sessionId": socket.id(),
-    });
-    let frame = custom(session.dialect(), "ready", &ready.to_string());
+    let ready = ReadyBody {
+        user_id: session.user().id.as_str(),
+        app: session.app().id.as_str(),
+        session_id: socket.id(),
+    };
+    let frame = custom(session.dialect(), "ready", &ready.to_json());
     send(socket, &frame, Class::Message);
 }
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 
 import { io } from 'socket.io-client';
 
+import { checkAnswer, checkEvent, dialectsOf } from './described.mjs';
 import { gateways, publicUrl } from './environment.mjs';
 import { DEADLINE_MS } from './rest.mjs';
 
@@ -29,8 +30,11 @@ export class Client {
   #log = [];
   #taken = new Set();
   #waiting = new Set();
+  #dialects;
 
-  constructor(url, { token, namespace = '/chat', ...options } = {}) {
+  /** `notified` are names that other services choose, which no document describes. */
+  constructor(url, { token, user, namespace = '/chat', notified = [], ...options } = {}) {
+    this.#dialects = dialectsOf(user, namespace);
     this.socket = io(`${url}${namespace}`, {
       forceNew: true,
       reconnection: false,
@@ -38,7 +42,12 @@ export class Client {
       ...options,
     });
     // The last argument may be the offset of connection state recovery: it is the library's.
-    this.socket.onAny((name, data) => this.#record(name, data));
+    this.socket.onAny((name, data) => {
+      this.#record(name, data);
+      if (!notified.includes(name)) {
+        checkEvent(this.#dialects, name, data);
+      }
+    });
     this.socket.on('connect', () => this.#record('(connect)', this.socket.id));
     this.socket.on('connect_error', (error) => this.#record('(connect_error)', error));
     this.socket.io.engine.on('upgrade', () => this.#record('(upgrade)'));
@@ -108,8 +117,10 @@ export class Client {
   }
 
   /** Emits with an acknowledgement and returns that. */
-  ask(name, ...payload) {
-    return this.socket.timeout(DEADLINE_MS).emitWithAck(name, ...payload);
+  async ask(name, ...payload) {
+    const answer = await this.socket.timeout(DEADLINE_MS).emitWithAck(name, ...payload);
+    checkAnswer(this.#dialects, name, answer);
+    return answer;
   }
 
   /** Sends a Socket.IO packet as the text it is on the wire. */
@@ -124,7 +135,7 @@ export class Client {
 
 /** Connects `user`; the connection ends with the test. */
 export async function connect(t, user, { url = publicUrl, via = WEBSOCKET, ...options } = {}) {
-  const client = new Client(url, { token: user.token, ...via.options, ...options });
+  const client = new Client(url, { token: user.token, user, ...via.options, ...options });
   t.after(() => client.close());
   client.user = user;
   await client.next('(connect)');

@@ -1,6 +1,7 @@
 // A client without Socket.IO: a WebSocket as every browser has it, and JSON.
 import { WebSocket } from 'ws';
 
+import { checkAnswer, checkEvent, dialectsOf } from './described.mjs';
 import { publicUrl } from './environment.mjs';
 import { DEADLINE_MS } from './rest.mjs';
 
@@ -8,15 +9,31 @@ export class Plain {
   #log = [];
   #looks = new Set();
   #lastId = 0;
+  #asked = new Map();
+  #dialects;
 
-  constructor(url = publicUrl, options = {}) {
+  constructor(url = publicUrl, { user, ...options } = {}) {
+    // Whose dialect is not known yet may be told as in any.
+    this.#dialects = user ? dialectsOf(user, '/chat') : ['consult', 'care', 'clinic', 'booking'];
     this.socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, options);
-    this.socket.onmessage = ({ data }) => this.#record(JSON.parse(data));
+    this.socket.onmessage = ({ data }) => {
+      const frame = JSON.parse(data);
+      this.#check(frame);
+      this.#record(frame);
+    };
     this.socket.onclose = ({ code }) => this.#record({ event: '(close)', data: code });
     this.opened = new Promise((resolve, reject) => {
       this.socket.onopen = resolve;
       this.socket.onerror = () => reject(new Error('refused'));
     });
+  }
+
+  #check({ id, ...frame }) {
+    if (id === undefined) {
+      checkEvent([...this.#dialects, 'ws'], frame.event, frame.data);
+    } else if (this.#asked.has(id)) {
+      checkAnswer(this.#dialects, this.#asked.get(id), frame, 'x-answer');
+    }
   }
 
   #record(frame) {
@@ -56,6 +73,7 @@ export class Plain {
   ask(event, data) {
     this.#lastId += 1;
     const id = this.#lastId;
+    this.#asked.set(id, event);
     this.socket.send(JSON.stringify({ event, data, id }));
     return this.#until((frame) => frame.id === id, `the answer to ${event}`);
   }
@@ -68,7 +86,7 @@ export class Plain {
 
 /** Opens a WebSocket and says who it is. */
 export async function connectPlain(t, user, url) {
-  const client = new Plain(url);
+  const client = new Plain(url, { user });
   t.after(() => client.socket.close());
   await client.opened;
   client.emit('auth', { token: user.token });

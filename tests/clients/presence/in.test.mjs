@@ -27,8 +27,9 @@ test('a booking that another service publishes becomes a conversation', async (t
 test('another service speaks to all sockets of a user, and to nobody else', async (t) => {
   const write = await writer(t);
   const patient = await newUser('patient');
-  const phone = await connect(t, patient, { url: gateway(0) });
-  const laptop = await connect(t, patient, { url: gateway(1) });
+  const notified = ['booking:moved'];
+  const phone = await connect(t, patient, { url: gateway(0), notified });
+  const laptop = await connect(t, patient, { url: gateway(1), notified });
   const stranger = await connect(t, await newUser('patient'), { url: gateway(0) });
   await write('notify', { userId: patient.id, event: 'new_message', data: { message: {} } });
   await write('notify', { userId: patient.id, event: 'booking:moved', data: { to: 'Monday' } });

@@ -3,12 +3,13 @@
 use chat_domain::{
     ClientKey, Conversation, ConversationId, Message, MessageId, Participant, Subject, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// A user as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PersonBody<'a> {
     _id: &'a str,
     name: Option<&'a str>,
@@ -26,7 +27,7 @@ impl<'a> From<&'a Participant> for PersonBody<'a> {
 }
 
 /// A message as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody<'a> {
     #[serde(rename = "_id")]

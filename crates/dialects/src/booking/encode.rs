@@ -1,6 +1,7 @@
 //! Facts of the domain as the events that clients of this dialect hear, and as acknowledgements.
 
 use chat_domain::{Conversation, ConversationId, MessageId, Place};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MessageBody, body::booking_of};
@@ -27,7 +28,7 @@ pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
             ..
         } => common::message_delivered(conversation, ids, reader, at),
         Fact::Synced(synced) => {
-            common::sync_result(synced, common::id, ConversationBody::new, MessageBody::new)
+            common::sync_result(synced, common::id, BookedBody::new, MessageBody::new)
         }
         Fact::Resync(heads) => common::resync(heads),
         Fact::TokenRefreshed(expires_at) => common::auth_refreshed(expires_at),
@@ -45,28 +46,30 @@ pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
     }]
 }
 
+/// The acknowledgement of a message that is stored.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SentAck<'a> {
+    ok: bool,
+    message: MessageBody<'a>,
+}
+
+/// The acknowledgement of an event that failed.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct FailedAck<'a> {
+    ok: bool,
+    message: &'a str,
+    code: &'a str,
+}
+
 /// Encodes what the acknowledgement of an event says; `events` are those that answer it.
 #[must_use]
 pub fn ack(fact: &Fact<'_>, events: &[ServerEvent]) -> String {
-    #[derive(Serialize)]
-    struct Sent<'a> {
-        ok: bool,
-        message: MessageBody<'a>,
-    }
-
-    #[derive(Serialize)]
-    struct Failed<'a> {
-        ok: bool,
-        message: &'a str,
-        code: &'a str,
-    }
-
     if let Fact::Sent(message, conversation) = *fact {
         let message = MessageBody::new(message, conversation);
-        return json(&Sent { ok: true, message });
+        return json(&SentAck { ok: true, message });
     }
     if let Fact::Failed(Failure { message, code, .. }) = fact {
-        let failed = Failed {
+        let failed = FailedAck {
             ok: false,
             message,
             code,
@@ -81,15 +84,16 @@ pub fn ack(fact: &Fact<'_>, events: &[ServerEvent]) -> String {
     }
 }
 
-#[derive(Serialize)]
+/// A conversation of which something was missed.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ConversationBody<'a> {
+pub(super) struct BookedBody<'a> {
     id: Text<ConversationId>,
     booking: Option<&'a str>,
     last_seq: u64,
 }
 
-impl<'a> ConversationBody<'a> {
+impl<'a> BookedBody<'a> {
     fn new(conversation: &'a Conversation) -> Self {
         Self {
             id: Text(conversation.id),
@@ -99,34 +103,37 @@ impl<'a> ConversationBody<'a> {
     }
 }
 
-fn joined_booking(place: &Place) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        ok: bool,
-        booking_id: &'a str,
-    }
+/// A socket entered the room of a booking.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JoinedBody<'a> {
+    ok: bool,
+    booking_id: &'a str,
+}
 
+fn joined_booking(place: &Place) -> ServerEvent {
     let booking_id = match place {
         Place::Booking(id) => id.as_str(),
         Place::Conversation(_) | Place::Peer(_) => "",
     };
     ServerEvent::new(
         "joinedBooking",
-        &Body {
+        &JoinedBody {
             ok: true,
             booking_id,
         },
     )
 }
 
-fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-    }
+/// Messages that were marked.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadBody<'a> {
+    #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
+    message_ids: &'a [MessageId],
+}
 
-    ServerEvent::new("messagesMarkedAsRead", &Body { message_ids: ids })
+fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
+    ServerEvent::new("messagesMarkedAsRead", &ReadBody { message_ids: ids })
 }

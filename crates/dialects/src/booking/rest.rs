@@ -1,19 +1,20 @@
 //! The JSON of REST answers that are no messages.
 
 use chat_domain::{Booking, Business, Conversation, Message, MessageId, Role, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MessageBody, PersonBody};
 use crate::text::{Text, texts};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct BusinessBody<'a> {
     _id: &'a str,
     name: Option<&'a str>,
 }
 
 /// A booking as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BookingBody<'a> {
     #[serde(rename = "_id")]
@@ -26,7 +27,7 @@ struct BookingBody<'a> {
 }
 
 /// The conversation of a booking in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationBody<'a> {
     booking: BookingBody<'a>,
@@ -70,12 +71,13 @@ impl<'a> ConversationBody<'a> {
 }
 
 /// The answer to marking messages as read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkedBody<'a> {
     msg: &'static str,
     count: usize,
     #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
     message_ids: &'a [MessageId],
 }
 

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use chat_domain::{ClientKey, Conversation, Message, MessageId, Participant, Timestamp, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::text::Text;
+use crate::text::{Spelled, Text};
 
 /// A user as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PersonBody<'a> {
     _id: &'a str,
     fullname: Option<&'a str>,
@@ -46,6 +47,10 @@ impl<'a> From<&'a Conversation> for PairKey<'a> {
     }
 }
 
+impl Spelled for PairKey<'_> {
+    const FORMAT: Option<&'static str> = None;
+}
+
 impl fmt::Display for PairKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}", self.0, self.1)
@@ -53,7 +58,7 @@ impl fmt::Display for PairKey<'_> {
 }
 
 /// A message as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody<'a> {
     #[serde(rename = "_id")]

@@ -1,9 +1,10 @@
 //! Facts of the domain as the events that clients of this dialect hear.
 
 use chat_domain::{Conversation, Message, MessageId, Presence, Timestamp, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MessageBody, PairKey, PersonBody};
+use super::{MessageBody, OnlineBody, PairKey, PersonBody};
 use crate::{
     Fact, ServerEvent, common,
     text::{Text, texts},
@@ -31,12 +32,9 @@ pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
             ..
         } => common::message_delivered(PairKey::new(sender, reader), ids, reader, at),
         Fact::Presence { user, presence, .. } => user_status_change(user, presence),
-        Fact::Synced(synced) => common::sync_result(
-            synced,
-            PairKey::from,
-            ConversationBody::new,
-            MessageBody::new,
-        ),
+        Fact::Synced(synced) => {
+            common::sync_result(synced, PairKey::from, PairBody::new, MessageBody::new)
+        }
         Fact::Resync(heads) => common::resync(heads),
         Fact::TokenRefreshed(expires_at) => common::auth_refreshed(expires_at),
         Fact::Failed(failure) => common::failed("error", failure),
@@ -45,15 +43,16 @@ pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
     }]
 }
 
-#[derive(Serialize)]
+/// A conversation of which something was missed.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ConversationBody<'a> {
+pub(super) struct PairBody<'a> {
     conversation_id: Text<PairKey<'a>>,
     participants: [PersonBody<'a>; 2],
     last_seq: u64,
 }
 
-impl<'a> ConversationBody<'a> {
+impl<'a> PairBody<'a> {
     fn new(conversation: &'a Conversation) -> Self {
         let [one, other] = &conversation.participants;
         Self {
@@ -64,40 +63,44 @@ impl<'a> ConversationBody<'a> {
     }
 }
 
-fn posted(name: &'static str, message: &Message, conversation: &Conversation) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        message: MessageBody<'a>,
-    }
+/// A message that is new.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PostedBody<'a> {
+    message: MessageBody<'a>,
+}
 
+fn posted(name: &'static str, message: &Message, conversation: &Conversation) -> ServerEvent {
     let message = MessageBody::new(message, conversation);
-    ServerEvent::new(name, &Body { message })
+    ServerEvent::new(name, &PostedBody { message })
+}
+
+/// Who types, or does no longer.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TypingBody<'a> {
+    user_id: &'a str,
 }
 
 fn typing(name: &'static str, user: &UserId) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        user_id: &'a str,
-    }
-
     let user_id = user.as_str();
-    ServerEvent::new(name, &Body { user_id })
+    ServerEvent::new(name, &TypingBody { user_id })
+}
+
+/// Messages were read.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadBody<'a> {
+    user_id: &'a str,
+    #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
+    message_ids: &'a [MessageId],
+    read_at: Text<Timestamp>,
 }
 
 fn messages_read(ids: &[MessageId], reader: &UserId, at: Timestamp) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        user_id: &'a str,
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-        read_at: Text<Timestamp>,
-    }
-
     ServerEvent::new(
         "messages_read",
-        &Body {
+        &ReadBody {
             user_id: reader.as_str(),
             message_ids: ids,
             read_at: Text(at),
@@ -106,20 +109,6 @@ fn messages_read(ids: &[MessageId], reader: &UserId, at: Timestamp) -> ServerEve
 }
 
 fn user_status_change(user: &UserId, presence: Presence) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        user_id: &'a str,
-        is_online: bool,
-        status: &'static str,
-    }
-
-    ServerEvent::new(
-        "user_status_change",
-        &Body {
-            user_id: user.as_str(),
-            is_online: presence.is_online(),
-            status: presence.as_str(),
-        },
-    )
+    let body = OnlineBody::new(user, presence);
+    ServerEvent::new("user_status_change", &body)
 }

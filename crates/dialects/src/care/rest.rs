@@ -1,13 +1,14 @@
 //! The JSON of REST answers that are no messages.
 
 use chat_domain::{Conversation, Message, Participant, Presence, Timestamp, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MessageBody, PairKey, PersonBody};
 use crate::text::Text;
 
 /// What every answer is wrapped in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Success<T> {
     #[serde(rename = "success")]
     is_done: bool,
@@ -52,7 +53,7 @@ impl Success<()> {
 }
 
 /// The newest message of a conversation in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LastMessageBody<'a> {
     content: &'a str,
@@ -62,7 +63,7 @@ struct LastMessageBody<'a> {
 }
 
 /// A conversation in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationBody<'a> {
     conversation_id: Text<PairKey<'a>>,
@@ -114,7 +115,7 @@ impl<'a> ConversationBody<'a> {
 }
 
 /// How many messages a user has not read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreadBody {
     /// In all conversations.
@@ -122,7 +123,7 @@ pub struct UnreadBody {
 }
 
 /// Whether a user is there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OnlineBody<'a> {
     user_id: &'a str,

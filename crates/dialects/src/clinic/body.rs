@@ -3,12 +3,13 @@
 use chat_domain::{
     ClientKey, Conversation, ConversationId, Message, MessageId, Retention, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// A message as clients see it. Users go by their e-mail, which is their id.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct MessageBody<'a> {
     id: Text<MessageId>,
     conversation_id: Text<ConversationId>,

@@ -3,6 +3,7 @@
 use chat_domain::{
     Conversation, ConversationId, MessageId, Presence, Retention, Timestamp, UserId,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::MessageBody;
@@ -39,9 +40,7 @@ pub fn encode(fact: &Fact<'_>, retention: Option<Retention>) -> Vec<ServerEvent>
         } => user_online(user, name),
         Fact::Presence { user, .. } => user_offline(user),
         Fact::Introduced(user) => user_online(&user.id, user.name.as_deref()),
-        Fact::Synced(synced) => {
-            common::sync_result(synced, common::id, ConversationBody::new, body)
-        }
+        Fact::Synced(synced) => common::sync_result(synced, common::id, PairBody::new, body),
         Fact::Resync(heads) => common::resync(heads),
         Fact::TokenRefreshed(expires_at) => common::auth_refreshed(expires_at),
         Fact::Failed(failure) => common::failed("error", failure),
@@ -50,14 +49,15 @@ pub fn encode(fact: &Fact<'_>, retention: Option<Retention>) -> Vec<ServerEvent>
     }]
 }
 
-#[derive(Serialize)]
-struct ConversationBody<'a> {
+/// A conversation of which something was missed.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PairBody<'a> {
     id: Text<ConversationId>,
     participants: [&'a str; 2],
     last_seq: u64,
 }
 
-impl<'a> ConversationBody<'a> {
+impl<'a> PairBody<'a> {
     fn new(conversation: &'a Conversation) -> Self {
         let [one, other] = &conversation.participants;
         let mut participants = [one.user.as_str(), other.user.as_str()];
@@ -70,60 +70,64 @@ impl<'a> ConversationBody<'a> {
     }
 }
 
-fn user_typing(user: &UserId, is_typing: bool) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        sender_email: &'a str,
-        is_typing: bool,
-    }
+/// Somebody types, or does no longer.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TypingBody<'a> {
+    sender_email: &'a str,
+    is_typing: bool,
+}
 
+fn user_typing(user: &UserId, is_typing: bool) -> ServerEvent {
     let sender_email = user.as_str();
     ServerEvent::new(
         "user_typing",
-        &Body {
+        &TypingBody {
             sender_email,
             is_typing,
         },
     )
 }
 
-fn message_read_receipt(id: MessageId, at: Timestamp) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body {
-        message_id: Text<MessageId>,
-        read_at: Text<Timestamp>,
-    }
+/// A message was read.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ReceiptBody {
+    message_id: Text<MessageId>,
+    read_at: Text<Timestamp>,
+}
 
+fn message_read_receipt(id: MessageId, at: Timestamp) -> ServerEvent {
     let (message_id, read_at) = (Text(id), Text(at));
     ServerEvent::new(
         "message_read_receipt",
-        &Body {
+        &ReceiptBody {
             message_id,
             read_at,
         },
     )
 }
 
+/// Somebody came.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OnlineBody<'a> {
+    email: &'a str,
+    name: &'a str,
+}
+
 /// Whoever has no name is called by the first part of the address.
 fn user_online(user: &UserId, name: Option<&str>) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        email: &'a str,
-        name: &'a str,
-    }
-
     let email = user.as_str();
     let local_part = email.split('@').next().unwrap_or(email);
     let name = name.unwrap_or(local_part);
-    ServerEvent::new("user_online", &Body { email, name })
+    ServerEvent::new("user_online", &OnlineBody { email, name })
+}
+
+/// Somebody went.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OfflineBody<'a> {
+    email: &'a str,
 }
 
 fn user_offline(user: &UserId) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        email: &'a str,
-    }
-
     let email = user.as_str();
-    ServerEvent::new("user_offline", &Body { email })
+    ServerEvent::new("user_offline", &OfflineBody { email })
 }

@@ -6,8 +6,11 @@ mod body;
 mod decode;
 mod encode;
 mod rest;
+mod vocabulary;
 
 pub use body::MessageBody;
 pub use decode::{declared, decode};
 pub use encode::encode;
 pub use rest::{ConversationBody, ReadBody, UnreadBody, UserBody};
+pub use vocabulary::MESSAGE;
+pub(crate) use vocabulary::VOCABULARY;

@@ -1,12 +1,13 @@
 //! The JSON of REST answers that are no messages.
 
 use chat_domain::{Conversation, ConversationId, MessageId, Role, Timestamp, User};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// A conversation in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ConversationBody<'a> {
     id: Text<ConversationId>,
     participants: [&'a str; 2],
@@ -48,7 +49,7 @@ impl<'a> ConversationBody<'a> {
 }
 
 /// A user that a search found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UserBody<'a> {
     email: &'a str,
     full_name: Option<&'a str>,
@@ -66,14 +67,14 @@ impl<'a> From<&'a User> for UserBody<'a> {
 }
 
 /// How many messages a user has not read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct UnreadBody {
     /// In all conversations.
     pub unread_count: u64,
 }
 
 /// A message that was read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ReadBody {
     id: Text<MessageId>,
     read: bool,

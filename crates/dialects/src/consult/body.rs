@@ -3,12 +3,13 @@
 use chat_domain::{
     ClientKey, Conversation, ConversationId, Message, MessageId, Role, Subject, Timestamp, UserId,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// A conversation as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationBody<'a> {
     id: Text<ConversationId>,
@@ -39,7 +40,7 @@ impl<'a> From<&'a Conversation> for ConversationBody<'a> {
 }
 
 /// A message as clients see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody<'a> {
     id: Text<MessageId>,
@@ -85,7 +86,7 @@ impl<'a> From<&'a Message> for MessageBody<'a> {
 
 /// A message together with its conversation: `new_message`, `message_sent` and the answer to a
 /// message posted by REST.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct PostedBody<'a> {
     message: MessageBody<'a>,
     conversation: ConversationBody<'a>,
@@ -103,7 +104,7 @@ impl<'a> PostedBody<'a> {
 }
 
 /// A page of a conversation's history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct HistoryBody<'a> {
     conversation: ConversationBody<'a>,
     messages: Vec<MessageBody<'a>>,
@@ -121,7 +122,7 @@ impl<'a> HistoryBody<'a> {
 }
 
 /// What a search found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct FoundBody<'a> {
     messages: Vec<MessageBody<'a>>,
 }
@@ -137,7 +138,7 @@ impl<'a> FoundBody<'a> {
 }
 
 /// How many messages of a conversation a user has not read.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnreadBody {
     conversation_id: Text<ConversationId>,
@@ -156,7 +157,7 @@ impl UnreadBody {
 }
 
 /// The answer to marking messages as read by REST.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkedBody {
     success: bool,

@@ -4,12 +4,13 @@ use chat_domain::{
     ConversationId, Timestamp,
     call::{Call, CallId, Phase},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
 
 /// A call as its two users see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallBody<'a> {
     id: Text<CallId>,

@@ -1,6 +1,7 @@
 //! Facts of the domain as the events that clients of this dialect hear.
 
 use chat_domain::{Conversation, ConversationId, Message, MessageId, Role, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ConversationBody, MessageBody, PostedBody, presence_changed};
@@ -53,34 +54,36 @@ pub fn encode(fact: &Fact<'_>) -> Vec<ServerEvent> {
     }]
 }
 
-fn room(name: &'static str, conversation: ConversationId) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body {
-        conversation_id: Text<ConversationId>,
-    }
+/// A socket entered or left a room.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoomBody {
+    conversation_id: Text<ConversationId>,
+}
 
+fn room(name: &'static str, conversation: ConversationId) -> ServerEvent {
     let conversation_id = Text(conversation);
-    ServerEvent::new(name, &Body { conversation_id })
+    ServerEvent::new(name, &RoomBody { conversation_id })
 }
 
 fn posted(name: &'static str, message: &Message, conversation: &Conversation) -> ServerEvent {
     ServerEvent::new(name, &PostedBody::new(message, conversation))
 }
 
+/// Somebody else types.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TypingBody<'a> {
+    user_id: &'a str,
+    user_type: &'static str,
+    conversation_id: Text<ConversationId>,
+}
+
 /// Encodes that somebody else types.
 fn user_typing(conversation: ConversationId, user: &UserId, role: Role) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        user_id: &'a str,
-        user_type: &'static str,
-        conversation_id: Text<ConversationId>,
-    }
-
     ServerEvent::new(
         "user_typing",
-        &Body {
+        &TypingBody {
             user_id: user.as_str(),
             user_type: role.as_str(),
             conversation_id: Text(conversation),
@@ -88,56 +91,61 @@ fn user_typing(conversation: ConversationId, user: &UserId, role: Role) -> Serve
     )
 }
 
+/// Somebody else types no longer.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StoppedTypingBody<'a> {
+    user_id: &'a str,
+    conversation_id: Text<ConversationId>,
+}
+
 /// Encodes that somebody else types no longer.
 fn user_stopped_typing(conversation: ConversationId, user: &UserId) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        user_id: &'a str,
-        conversation_id: Text<ConversationId>,
-    }
-
     ServerEvent::new(
         "user_stopped_typing",
-        &Body {
+        &StoppedTypingBody {
             user_id: user.as_str(),
             conversation_id: Text(conversation),
         },
     )
 }
 
+/// Messages that were really marked.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MarkedBody<'a> {
+    #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
+    message_ids: &'a [MessageId],
+    success: bool,
+}
+
 /// Encodes the answer to `mark_read`: the messages that were really marked.
 fn marked_as_read(ids: &[MessageId]) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-        success: bool,
-    }
-
     ServerEvent::new(
         "marked_as_read",
-        &Body {
+        &MarkedBody {
             message_ids: ids,
             success: true,
         },
     )
 }
 
+/// Messages were read.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReadBody<'a> {
+    conversation_id: Text<ConversationId>,
+    #[serde(serialize_with = "texts")]
+    #[schemars(with = "Vec<Text<MessageId>>")]
+    message_ids: &'a [MessageId],
+}
+
 /// Encodes for the others that messages were read.
 fn messages_read(conversation: ConversationId, ids: &[MessageId]) -> ServerEvent {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body<'a> {
-        conversation_id: Text<ConversationId>,
-        #[serde(serialize_with = "texts")]
-        message_ids: &'a [MessageId],
-    }
-
     ServerEvent::new(
         "messages_read",
-        &Body {
+        &ReadBody {
             conversation_id: Text(conversation),
             message_ids: ids,
         },

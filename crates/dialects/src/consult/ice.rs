@@ -1,6 +1,7 @@
 //! The JSON of ICE servers, which clients hand to `RTCPeerConnection` as it is.
 
 use chat_domain::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text::Text;
@@ -19,7 +20,7 @@ pub struct RelayBody<'a> {
 }
 
 /// The servers that help browsers to reach each other; ask again after `expiresAt`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IceServersBody<'a> {
     ice_servers: Vec<IceServerBody<'a>>,
@@ -27,7 +28,7 @@ pub struct IceServersBody<'a> {
     expires_at: Option<Text<Timestamp>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct IceServerBody<'a> {
     urls: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ mod encode_calls;
 mod ice;
 mod payload;
 mod presence;
+mod vocabulary;
 
 pub use body::{
     ConversationBody, FoundBody, HistoryBody, MarkedBody, MessageBody, PostedBody, UnreadBody,
@@ -20,3 +21,4 @@ pub use encode_calls::{CallFacts, call_connected, call_heard, signal};
 pub use ice::{IceServersBody, RelayBody};
 pub use presence::PresenceBody;
 use presence::presence_changed;
+pub(crate) use vocabulary::VOCABULARY;

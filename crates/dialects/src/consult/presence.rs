@@ -1,12 +1,13 @@
 //! The JSON of presence, in REST answers and for sockets.
 
 use chat_domain::{Presence, Timestamp, UserId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{ServerEvent, text::Text};
 
 /// What the caller may see of a user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PresenceBody<'a> {
     user_id: &'a str,
@@ -26,19 +27,20 @@ impl<'a> PresenceBody<'a> {
     }
 }
 
+/// Somebody came, went or changed its status.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PresenceChangedBody<'a> {
+    #[serde(flatten)]
+    presence: PresenceBody<'a>,
+    at: Text<Timestamp>,
+}
+
 /// Encodes that somebody came, went or changed its status.
 pub(super) fn presence_changed(user: &UserId, presence: Presence, at: Timestamp) -> ServerEvent {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        #[serde(flatten)]
-        presence: PresenceBody<'a>,
-        at: Text<Timestamp>,
-    }
-
     let presence = PresenceBody::new(user, presence);
     ServerEvent::new(
         "presence.changed",
-        &Body {
+        &PresenceChangedBody {
             presence,
             at: Text(at),
         },

@@ -8,6 +8,7 @@ use axum::{
 };
 use chat_domain::{ChatError, ErrorKind};
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use service_kit::auth::TokenError;
@@ -131,9 +132,11 @@ const fn status(kind: ErrorKind) -> StatusCode {
     }
 }
 
-#[derive(Serialize)]
+/// What a failure looks like where a dialect has no style of its own. Each detail is the name of a field, a
+/// space, and the rule that it breaks.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+pub(super) struct FailureBody<'a> {
     status_code: u16,
     message: &'a str,
     error: &'static str,
@@ -147,7 +150,7 @@ impl IntoResponse for RestError {
         if let Some(cause) = self.cause.as_ref().filter(|_| status.is_server_error()) {
             tracing::error!(error = cause as &dyn std::error::Error, "request failed");
         }
-        let body = Body {
+        let body = FailureBody {
             status_code: status.as_u16(),
             message: &self.message,
             error: status.canonical_reason().unwrap_or("Error"),

@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chat_domain::{AttachmentId, BoxError, File, Timestamp};
-use dialects::UploadBody;
+use dialects::{
+    UploadBody,
+    describe::{Kind, Property, needed},
+};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::{
     HeaderValue, StatusCode,
@@ -26,6 +29,19 @@ use crate::{
 
 /// What is wrong with the id of a file.
 const NO_ID: &str = "The attachment id is not valid";
+
+/// What announces a file.
+pub(super) const FILE: [Property; 3] = [
+    needed("fileName", Kind::Text),
+    needed("contentType", Kind::Text),
+    needed("size", Kind::Integer(0, u64::MAX)),
+];
+/// What permits an upload.
+pub(super) const PERMIT: [Property; 3] = [
+    needed("size", Kind::Integer(0, u64::MAX)),
+    needed("expires", Kind::Integer(0, u64::MAX)),
+    needed("signature", Kind::Text),
+];
 
 /// Reads `{fileName, contentType, size}`; `rule` is what one that is missing breaks.
 pub(super) fn read_announced(body: &mut Fields, rule: &str) -> Option<Announced> {

@@ -9,6 +9,7 @@ mod booking;
 mod care;
 mod clinic;
 mod consult;
+mod docs;
 mod error;
 mod fields;
 mod files;
@@ -19,6 +20,7 @@ mod observe;
 mod outgoing;
 mod page;
 mod quota;
+mod routes;
 
 use std::sync::Arc;
 
@@ -28,11 +30,13 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post, put},
+    routing::post,
 };
 use chat_domain::Dialect;
+use dialects::describe::Schemas;
 use http::StatusCode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use service_kit::{
     apps::Apps,
     auth::Verifier,
@@ -45,8 +49,9 @@ use tower::ServiceExt as _;
 pub use internal::router as internal_router;
 
 use crate::app::{App, IceServers};
-use error::RestError;
+use error::{FailureBody, RestError};
 use quota::Quota;
+use routes::{Group, Routes};
 
 /// What the routes of clients work with.
 #[derive(Clone)]
@@ -63,25 +68,27 @@ struct Api {
 /// otherwise, and tell them about `ice`.
 pub fn router(app: App, verifier: Verifier, ice: IceServers, requests: Rate) -> Router {
     let apps = Arc::clone(verifier.apps());
-    let mut router = Router::new()
-        .route("/", get(status))
-        .route("/api/v1/uploads/{id}", put(files::upload));
-    if apps.speak(Dialect::Consult) {
-        router = router.nest("/api/v1", consult::router());
+    let spoken: Vec<Dialect> = DIALECTS
+        .into_iter()
+        .filter(|dialect| apps.speak(*dialect))
+        .collect();
+    let groups = spoken.iter().map(|dialect| match dialect {
+        Dialect::Consult => consult::routes(),
+        Dialect::Care => care::routes(),
+        Dialect::Clinic => clinic::routes(),
+        Dialect::Booking => booking::routes(),
+    });
+    let mut router = Router::new();
+    let mut described = Vec::new();
+    for group in std::iter::once(common_routes()).chain(groups) {
+        let (routes, of_them) = group.finish();
+        router = router.merge(routes);
+        described.push(of_them);
     }
-    if apps.speak(Dialect::Care) {
-        router = router.merge(care::router());
-    }
-    let (clinic, booking) = (apps.speak(Dialect::Clinic), apps.speak(Dialect::Booking));
-    if clinic {
-        router = router.merge(clinic::router());
-    }
-    if booking {
-        router = router.merge(booking::router());
-    }
-    if clinic || booking {
+    if spoken.contains(&Dialect::Clinic) || spoken.contains(&Dialect::Booking) {
         router = router.route("/api/messages", post(post_message));
     }
+    router = router.merge(docs::router(spoken, described));
     finish(router)
         .layer(middleware::from_fn_with_state(apps, cors))
         .layer(middleware::from_fn(observe::observe))
@@ -91,6 +98,42 @@ pub fn router(app: App, verifier: Verifier, ice: IceServers, requests: Rate) -> 
             ice: Arc::new(ice),
             quota: Arc::new(Quota::new(requests)),
         })
+}
+
+const DIALECTS: [Dialect; 4] = [
+    Dialect::Consult,
+    Dialect::Care,
+    Dialect::Clinic,
+    Dialect::Booking,
+];
+
+/// The routes that belong to no dialect.
+fn common_routes() -> Routes {
+    let group = Group {
+        name: "common",
+        below: "",
+        failure: Schemas::refer::<FailureBody<'static>>,
+        invalid: &[StatusCode::BAD_REQUEST],
+    };
+    Routes::of(group)
+        .add(
+            routes::get("/", "Tells a person with a browser that something is here.")
+                .for_everybody()
+                .answers::<StatusBody>(StatusCode::OK),
+            status,
+        )
+        .add(
+            routes::put(
+                "/api/v1/uploads/{id}",
+                "The bytes of a file that was announced, where the answer says that they go here.",
+            )
+            .for_everybody()
+            .query(&[&files::PERMIT])
+            .takes_bytes()
+            .done()
+            .fails(&[StatusCode::FORBIDDEN]),
+            files::upload,
+        )
 }
 
 /// `POST /api/messages`, which two dialects have: the token says which one is meant.
@@ -114,8 +157,17 @@ fn finish<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
 }
 
 /// `GET /`: tells a person with a browser that something is here. Health is on the admin port.
-async fn status() -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok", "message": "care-chat API running" }))
+async fn status() -> Json<StatusBody> {
+    Json(StatusBody {
+        status: "ok",
+        message: "care-chat API running",
+    })
+}
+
+#[derive(Serialize, JsonSchema)]
+struct StatusBody {
+    status: &'static str,
+    message: &'static str,
 }
 
 async fn cors(State(apps): State<Arc<Apps>>, request: Request, next: Next) -> Response {

@@ -1,8 +1,22 @@
 //! Which part of a history a query string asks for.
 
 use chat_domain::{Direction, PageRequest, Seq};
+use dialects::describe::{Kind, Property, optional};
 
 use super::{error::RestError, fields::Fields};
+
+/// How many, in what describes it.
+pub(super) const LIMIT: [Property; 1] = [optional("limit", Kind::Integer(1, 200))];
+/// Which part, in what describes it; how many is left out is in the dialect's words.
+pub(super) const PART: [Property; 3] = [
+    optional("beforeSeq", Kind::Integer(0, MAX_SEQ)),
+    optional("afterSeq", Kind::Integer(0, MAX_SEQ)),
+    optional("order", Kind::OneOf(&["asc", "desc"])),
+];
+pub(super) const OFFSET: [Property; 1] = [optional("offset", Kind::Integer(0, MAX_SEQ))];
+pub(super) const SKIP: [Property; 1] = [optional("skip", Kind::Integer(0, MAX_SEQ))];
+/// What a bigint holds.
+const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
 
 /// A page, and which way the answer lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

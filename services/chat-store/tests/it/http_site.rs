@@ -34,7 +34,11 @@ use test_kit::postgres::Database;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::{presence_subject::Nowhere, world::private_calls};
+use crate::{
+    http_described::{self, Exchange},
+    presence_subject::Nowhere,
+    world::private_calls,
+};
 
 pub(crate) const CONSULTANT: &str = "11111111-1111-4111-8111-111111111111";
 pub(crate) const PATIENT: &str = "22222222-2222-4222-8222-22222222aaaa";
@@ -419,6 +423,7 @@ pub(crate) fn now_s() -> i64 {
 pub(crate) struct Ask {
     request: http::request::Builder,
     body: Body,
+    json: Option<Value>,
 }
 
 impl Ask {
@@ -427,6 +432,7 @@ impl Ask {
         Self {
             request: Request::builder().method(method).uri(path),
             body: Body::empty(),
+            json: None,
         }
     }
 
@@ -468,7 +474,10 @@ impl Ask {
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        self.raw("application/json", body.to_string())
+        Self {
+            json: Some(body.clone()),
+            ..self.raw("application/json", body.to_string())
+        }
     }
 
     pub(crate) fn raw(self, content_type: &str, body: impl Into<Body>) -> Self {
@@ -497,16 +506,29 @@ impl Ask {
 
     pub(crate) async fn of(self, router: &Router) -> Answer {
         let request = self.request.body(self.body).unwrap();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         assert_eq!(parts.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-        Answer {
+        let answer = Answer {
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
             bytes,
-        }
+        };
+        let content_type = answer.headers.get(header::CONTENT_TYPE);
+        let exchange = Exchange {
+            method: method.as_str(),
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
+            sent: self.json.as_ref(),
+            status: answer.status.as_u16(),
+            content_type: content_type.map_or("", |it| it.to_str().unwrap()),
+            body: &answer.body,
+        };
+        http_described::check(router, &exchange).await;
+        answer
     }
 }
 

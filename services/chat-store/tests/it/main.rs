@@ -26,6 +26,8 @@ mod http_care;
 mod http_clinic;
 mod http_connections;
 mod http_conversations;
+mod http_described;
+mod http_docs;
 mod http_ice_servers;
 mod http_internal;
 mod http_isolation;

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Most messages marked at once.
-const MAX_MARKED: usize = 500;
+pub(super) const MAX_MARKED: usize = 500;
 
 /// `GET /api/messages/booking/{id}`: the newest messages about a booking, oldest first.
 pub(super) async fn page(

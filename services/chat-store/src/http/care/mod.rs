@@ -6,49 +6,195 @@ mod attachments;
 mod chat;
 mod roles;
 
-use axum::{
-    Router,
-    extract::{FromRequestParts, Path},
-    middleware::map_response,
-    response::Response,
-    routing::{get, post, put},
-};
+use axum::extract::{FromRequestParts, Path};
 use chat_domain::{Dialect, Role, UserId};
+use dialects::{
+    UploadBody,
+    care::{ConversationBody, MessageBody, OnlineBody, Success, UnreadBody},
+    describe::{Kind, MESSAGE, MESSAGE_NEEDS, Property, Schemas, needed, optional},
+};
 use http::{StatusCode, request::Parts};
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 use service_kit::auth::TokenError;
 
 use super::{
     Api, auth,
-    error::{RestError, restyle},
+    error::RestError,
+    files::FILE,
+    page::{LIMIT, PART, SKIP},
+    routes::{Group, Routes, get, post, put},
 };
-use crate::app::Caller;
+use crate::app::{Caller, presence::Roster};
 
-pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route("/chat/conversations", get(chat::list))
-        .route("/chat/conversations/{id}", get(chat::page))
-        .route("/chat/conversations/{id}/read", put(chat::mark_read))
-        .route(
-            "/chat/conversations/{id}/attachments",
-            post(attachments::announce),
+/// What these routes have in common.
+const GROUP: Group = Group {
+    name: "care",
+    below: "",
+    failure: Schemas::refer::<FailureBody<'static>>,
+    invalid: &[StatusCode::BAD_REQUEST],
+};
+
+/// At most 100, here alone.
+const PAGE_LIMIT: [Property; 1] = [optional("limit", Kind::Integer(1, 100))];
+
+type Conversations = Success<Vec<ConversationBody<'static>>>;
+type Messages = Success<Vec<MessageBody<'static>>>;
+type Message = Success<MessageBody<'static>>;
+type Unread = Success<UnreadBody>;
+
+pub(super) fn routes() -> Routes {
+    let routes = Routes::of(GROUP).in_style(style);
+    for_patients(for_both(routes))
+        .add(
+            get(
+                "/doctors/patients/{id}/messages",
+                "As a doctor: the history with a patient.",
+            )
+            .query(&[&PAGE_LIMIT, &SKIP, &PART])
+            .answers::<Messages>(StatusCode::OK),
+            roles::page_with_patient,
         )
-        .route("/chat/attachments/{id}", get(attachments::read))
-        .route("/chat/unread-count", get(chat::unread))
-        .route("/chat/online-status", post(chat::online))
-        .route("/chat/search", get(chat::search))
-        .route("/users/send-message", post(roles::send_to_doctor))
-        .route("/users/conversations", get(roles::list))
-        .route("/users/conversations/{id}", get(roles::page))
-        .route("/users/conversations/{id}/read", put(roles::mark_read))
-        .route("/users/unread-count", get(roles::unread))
-        .route(
-            "/doctors/patients/{id}/messages",
-            get(roles::page_with_patient).post(roles::send_to_patient),
+        .add(
+            post(
+                "/doctors/patients/{id}/messages",
+                "As a doctor: send a message to a patient.",
+            )
+            .takes(
+                &[&[optional("message", Kind::Text)], &MESSAGE],
+                SAID_BY_DOCTORS,
+            )
+            .answers::<Message>(StatusCode::OK)
+            .fails(&[StatusCode::CONFLICT]),
+            roles::send_to_patient,
         )
-        .layer(map_response(async |response: Response| {
-            restyle(style, response)
-        }))
+}
+
+/// A doctor's text is in `message`.
+const SAID_BY_DOCTORS: &[&str] = &["message", "fileUrl", "attachmentId"];
+
+fn for_both(routes: Routes) -> Routes {
+    routes
+        .add(
+            get(
+                "/chat/conversations",
+                "One's own conversations, those that changed last first.",
+            )
+            .query(&[&LIMIT])
+            .answers::<Conversations>(StatusCode::OK),
+            chat::list,
+        )
+        .add(
+            get(
+                "/chat/conversations/{id}",
+                "The history with another user, oldest first.",
+            )
+            .query(&[&PAGE_LIMIT, &SKIP, &PART])
+            .answers::<Messages>(StatusCode::OK),
+            chat::page,
+        )
+        .add(
+            put(
+                "/chat/conversations/{id}/read",
+                "Mark everything that the other user sent as read.",
+            )
+            .answers::<Success<()>>(StatusCode::OK),
+            chat::mark_read,
+        )
+        .add(
+            post(
+                "/chat/conversations/{id}/attachments",
+                "Announce a file for another user, and learn where its bytes go.",
+            )
+            .takes(&[&FILE], &[])
+            .answers::<Success<UploadBody<'static>>>(StatusCode::CREATED),
+            attachments::announce,
+        )
+        .add(
+            get("/chat/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            attachments::read,
+        )
+        .add(
+            get("/chat/unread-count", "How many messages one has not read.")
+                .answers::<Unread>(StatusCode::OK),
+            chat::unread,
+        )
+        .add(
+            post(
+                "/chat/online-status",
+                "Who is there, as far as one may know.",
+            )
+            .takes(&[&[needed("userIds", USERS)]], &[])
+            .answers::<Success<Vec<OnlineBody<'static>>>>(StatusCode::OK),
+            chat::online,
+        )
+        .add(
+            get(
+                "/chat/search",
+                "Conversations with people, or messages, of that text.",
+            )
+            .query(&[&[needed("query", Kind::Text)]])
+            .answers::<Conversations>(StatusCode::OK),
+            chat::search,
+        )
+}
+
+const USERS: Kind = Kind::List(&Kind::Id, Roster::MAX_USERS);
+
+fn for_patients(routes: Routes) -> Routes {
+    routes
+        .add(
+            post(
+                "/users/send-message",
+                "As a patient: send a message to a doctor.",
+            )
+            .takes(&[&[needed("doctorId", Kind::Id)], &MESSAGE], MESSAGE_NEEDS)
+            .answers::<Message>(StatusCode::CREATED)
+            .fails(&[StatusCode::CONFLICT]),
+            roles::send_to_doctor,
+        )
+        .add(
+            get(
+                "/users/conversations",
+                "As a patient: one's own conversations.",
+            )
+            .query(&[&LIMIT])
+            .answers::<Conversations>(StatusCode::OK),
+            roles::list,
+        )
+        .add(
+            get(
+                "/users/conversations/{id}",
+                "As a patient: the history with a doctor.",
+            )
+            .query(&[&PAGE_LIMIT, &SKIP, &PART])
+            .answers::<Messages>(StatusCode::OK),
+            roles::page,
+        )
+        .add(
+            put(
+                "/users/conversations/{id}/read",
+                "As a patient: mark what a doctor sent as read.",
+            )
+            .answers::<Success<()>>(StatusCode::OK),
+            roles::mark_read,
+        )
+        .add(
+            get(
+                "/users/unread-count",
+                "As a patient: how many messages one has not read.",
+            )
+            .answers::<Unread>(StatusCode::OK),
+            roles::unread,
+        )
+}
+
+/// What a failure looks like.
+#[derive(Serialize, JsonSchema)]
+struct FailureBody<'a> {
+    success: bool,
+    message: &'a str,
 }
 
 /// How these routes tell a failure.
@@ -58,10 +204,11 @@ fn style(error: &RestError) -> (StatusCode, Value) {
         Some(TokenError::Missing | TokenError::Invalid | TokenError::Expired) => "access denied",
         None => error.sentence(),
     };
-    (
-        error.status,
-        json!({ "success": false, "message": message }),
-    )
+    let body = FailureBody {
+        success: false,
+        message,
+    };
+    (error.status, json!(body))
 }
 
 /// The caller, a user of an app of this dialect.

@@ -25,7 +25,7 @@ use crate::{
 /// How many messages a page has unless the request says so.
 const DEFAULT_LIMIT: u32 = 50;
 /// Most messages marked at once.
-const MAX_MARKED: usize = 500;
+pub(super) const MAX_MARKED: usize = 500;
 
 /// `GET /chat/conversations/{id}/messages`: a page of the history.
 pub(super) async fn page(

@@ -10,41 +10,143 @@ mod ice_servers;
 mod messages;
 mod presence;
 
-use axum::{
-    Router,
-    extract::{FromRequestParts, Path},
-    routing::{get, post},
-};
+use axum::extract::{FromRequestParts, Path};
 use chat_domain::{Conversation, ConversationId, Dialect, Role, SubjectId, UserId};
-use http::request::Parts;
+use dialects::{
+    UploadBody,
+    consult::{
+        CallBody, ConversationBody, FoundBody, HistoryBody, IceServersBody, MarkedBody, PostedBody,
+        PresenceBody, UnreadBody,
+    },
+    describe::{Kind, MESSAGE, MESSAGE_NEEDS, Property, Schemas, needed, optional},
+};
+use http::{StatusCode, request::Parts};
 use uuid::Uuid;
 
-use super::{Api, auth, error::RestError, fields::Fields};
+use super::{
+    Api, auth,
+    error::{FailureBody, RestError},
+    fields::Fields,
+    files::FILE,
+    page::{LIMIT, OFFSET, PART},
+    routes::{Group, Routes, get, post},
+};
 use crate::app::Caller;
 
-pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route(
-            "/chat/conversations",
-            get(conversations::list).post(conversations::open),
+/// What these routes have in common.
+const GROUP: Group = Group {
+    name: "consult",
+    below: "/api/v1",
+    failure: Schemas::refer::<FailureBody<'static>>,
+    invalid: &[StatusCode::BAD_REQUEST],
+};
+
+const MEETING: [Property; 3] = [
+    needed("consultantId", Kind::Uuid),
+    needed("patientId", Kind::Uuid),
+    needed("bookingId", Kind::Uuid),
+];
+const ROLES: Kind = Kind::OneOf(&["consultant", "patient"]);
+const MESSAGE_IDS: Kind = Kind::List(&Kind::Uuid, messages::MAX_MARKED);
+
+pub(super) fn routes() -> Routes {
+    Routes::of(GROUP)
+        .add(
+            get(
+                "/chat/conversations",
+                "One's own conversations, those that changed last first. Exactly one of the ids, one's own.",
+            )
+            .query(&[
+                &[optional("consultantId", Kind::Uuid), optional("patientId", Kind::Uuid)],
+                &LIMIT,
+            ])
+            .answers::<Vec<ConversationBody<'static>>>(StatusCode::OK),
+            conversations::list,
         )
-        .route("/chat/conversations/{id}/messages", get(messages::page))
-        .route(
-            "/chat/conversations/{id}/unread",
-            get(conversations::unread),
+        .add(
+            post(
+                "/chat/conversations",
+                "The conversation of a booking, made unless it was there.",
+            )
+            .takes(&[&MEETING], &[])
+            .answers::<ConversationBody<'static>>(StatusCode::CREATED),
+            conversations::open,
         )
-        .route("/chat/conversations/{id}/read", post(messages::mark_read))
-        .route(
-            "/chat/conversations/{id}/attachments",
-            post(attachments::announce),
+        .add(
+            get(
+                "/chat/conversations/{id}/messages",
+                "A page of the history, newest first unless the app says otherwise.",
+            )
+            .query(&[&LIMIT, &OFFSET, &PART])
+            .answers::<HistoryBody<'static>>(StatusCode::OK),
+            messages::page,
         )
-        .route("/chat/attachments/{id}", get(attachments::read))
-        .route("/chat/messages", post(messages::send))
-        .route("/chat/search", get(messages::search))
-        .route("/chat/calls", get(calls::list))
-        .route("/chat/calls/{id}", get(calls::find))
-        .route("/chat/presence", get(presence::list))
-        .route("/chat/ice-servers", get(ice_servers::list))
+        .add(
+            get(
+                "/chat/conversations/{id}/unread",
+                "How many messages one has not read.",
+            )
+            .query(&[&[needed("userId", Kind::Uuid)]])
+            .answers::<UnreadBody>(StatusCode::OK),
+            conversations::unread,
+        )
+        .add(
+            post(
+                "/chat/conversations/{id}/read",
+                "Mark messages of the other side as read.",
+            )
+            .takes(&[&[needed("messageIds", MESSAGE_IDS)]], &[])
+            .answers::<MarkedBody>(StatusCode::OK),
+            messages::mark_read,
+        )
+        .add(
+            post(
+                "/chat/conversations/{id}/attachments",
+                "Announce a file, and learn where its bytes go.",
+            )
+            .takes(&[&FILE], &[])
+            .answers::<UploadBody<'static>>(StatusCode::CREATED),
+            attachments::announce,
+        )
+        .add(
+            get("/chat/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            attachments::read,
+        )
+        .add(
+            post("/chat/messages", "Send a message about a booking.")
+                .takes(&[&MEETING, &[needed("senderType", ROLES)], &MESSAGE], MESSAGE_NEEDS)
+                .answers::<PostedBody<'static>>(StatusCode::CREATED)
+                .fails(&[StatusCode::CONFLICT]),
+            messages::send,
+        )
+        .add(
+            get("/chat/search", "The newest messages that hold all words.")
+                .query(&[&[needed("query", Kind::Text)]])
+                .answers::<FoundBody<'static>>(StatusCode::OK),
+            messages::search,
+        )
+        .add(
+            get("/chat/calls", "One's calls, newest first.")
+                .query(&[&LIMIT, &[optional("before", Kind::Uuid)]])
+                .answers::<Vec<CallBody<'static>>>(StatusCode::OK),
+            calls::list,
+        )
+        .add(
+            get("/chat/calls/{id}", "A call that one was in.")
+                .answers::<CallBody<'static>>(StatusCode::OK),
+            calls::find,
+        )
+        .add(
+            get("/chat/presence", "Who is there, as far as one may know.")
+                .query(&[&[needed("userIds", Kind::UuidList)]])
+                .answers::<Vec<PresenceBody<'static>>>(StatusCode::OK),
+            presence::list,
+        )
+        .add(
+            get("/chat/ice-servers", "What an `RTCPeerConnection` needs, for a while.")
+                .answers::<IceServersBody<'static>>(StatusCode::OK),
+            ice_servers::list,
+        )
 }
 
 /// The caller, a user of an app of this dialect.

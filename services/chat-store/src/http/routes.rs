@@ -1,0 +1,326 @@
+//! Routes of clients and what the document says of them: neither is there without the other.
+//!
+//! A group is what the routes of a dialect have in common. Not here: the document around them ([`docs`](super::docs)).
+
+use axum::{
+    Router,
+    handler::Handler,
+    middleware::map_response,
+    response::Response,
+    routing::{MethodFilter, on},
+};
+use dialects::describe::{Property, SchemaOf, Schemas, object};
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Api,
+    error::{Style, restyle},
+};
+
+/// What the routes of a dialect have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    /// What the document calls it.
+    pub(super) name: &'static str,
+    /// What all its paths begin with, beyond what the routes say.
+    pub(super) below: &'static str,
+    /// What a failure looks like.
+    pub(super) failure: SchemaOf,
+    /// What is answered to a request that says something wrong.
+    pub(super) invalid: &'static [StatusCode],
+}
+
+/// Routes, and what is said of them.
+pub(super) struct Routes {
+    router: Router<Api>,
+    described: Described,
+    group: Group,
+    style: Option<Style>,
+}
+
+/// What the document says of a group.
+pub(super) struct Described {
+    /// By path and method.
+    pub(super) operations: Vec<(String, &'static str, Value)>,
+    pub(super) schemas: Schemas,
+}
+
+/// What is said of a route.
+pub(super) struct Operation {
+    method: Method,
+    path: &'static str,
+    text: &'static str,
+    query: Vec<Property>,
+    body: Option<Value>,
+    answers: Vec<(StatusCode, Content)>,
+    fails: Vec<StatusCode>,
+    has_token: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+enum Content {
+    Json(SchemaOf),
+    Bytes,
+    Nothing,
+}
+
+/// Describes a route that reads.
+pub(super) fn get(path: &'static str, text: &'static str) -> Operation {
+    Operation::new(Method::Get, path, text)
+}
+
+/// Describes a route that adds or does something.
+pub(super) fn post(path: &'static str, text: &'static str) -> Operation {
+    Operation::new(Method::Post, path, text)
+}
+
+/// Describes a route that replaces something.
+pub(super) fn put(path: &'static str, text: &'static str) -> Operation {
+    Operation::new(Method::Put, path, text)
+}
+
+impl Operation {
+    fn new(method: Method, path: &'static str, text: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            text,
+            query: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            fails: Vec::new(),
+            has_token: true,
+        }
+    }
+
+    /// It reads these fields of the query.
+    pub(super) fn query(self, fields: &[&[Property]]) -> Self {
+        Self {
+            query: fields.concat(),
+            ..self
+        }
+    }
+
+    /// It takes a JSON object with these fields, of which one of `any_of` has to be there.
+    pub(super) fn takes(self, fields: &[&[Property]], any_of: &[&str]) -> Self {
+        let content = json!({ "application/json": { "schema": object(fields, any_of) } });
+        self.body(&content)
+    }
+
+    /// It takes any bytes.
+    pub(super) fn takes_bytes(self) -> Self {
+        self.body(&json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } }))
+    }
+
+    fn body(self, content: &Value) -> Self {
+        Self {
+            body: Some(json!({ "required": true, "content": content })),
+            ..self
+        }
+    }
+
+    /// It answers with a `T` in JSON.
+    pub(super) fn answers<T: JsonSchema>(self, status: StatusCode) -> Self {
+        self.answer(status, Content::Json(Schemas::refer::<T>))
+    }
+
+    /// It answers with a file.
+    pub(super) fn gives_bytes(self) -> Self {
+        self.answer(StatusCode::OK, Content::Bytes)
+    }
+
+    /// It answers that it is done.
+    pub(super) fn done(self) -> Self {
+        self.answer(StatusCode::NO_CONTENT, Content::Nothing)
+    }
+
+    fn answer(mut self, status: StatusCode, content: Content) -> Self {
+        self.answers.push((status, content));
+        self
+    }
+
+    /// It fails in these ways, too, that are not those of all requests like it.
+    pub(super) fn fails(mut self, statuses: &[StatusCode]) -> Self {
+        self.fails.extend(statuses);
+        self
+    }
+
+    /// It asks for no token.
+    pub(super) fn for_everybody(self) -> Self {
+        Self {
+            has_token: false,
+            ..self
+        }
+    }
+
+    /// Returns in which ways it fails.
+    fn failures(&self, group: &Group) -> Vec<StatusCode> {
+        let mut failures = vec![
+            StatusCode::INTERNAL_SERVER_ERROR,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
+        if self.has_token {
+            failures.extend([
+                StatusCode::UNAUTHORIZED,
+                StatusCode::FORBIDDEN,
+                StatusCode::TOO_MANY_REQUESTS,
+            ]);
+        }
+        let has_path = self.path.contains('{');
+        if has_path || !self.query.is_empty() || self.body.is_some() {
+            failures.extend(group.invalid);
+        }
+        if has_path || self.body.is_some() {
+            failures.push(StatusCode::NOT_FOUND);
+        }
+        if self.body.is_some() {
+            failures.extend([
+                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::PAYLOAD_TOO_LARGE,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ]);
+        }
+        failures.extend(&self.fails);
+        failures
+    }
+
+    /// Returns what the document says.
+    fn describe(self, group: &Group, schemas: &mut Schemas) -> Value {
+        let failure = (group.failure)(schemas);
+        let mut responses = Map::new();
+        for status in self.failures(group) {
+            let content = json!({ "application/json": { "schema": failure } });
+            responses.insert(status.as_str().to_owned(), response(status, Some(content)));
+        }
+        for (status, content) in &self.answers {
+            let content = match content {
+                Content::Json(schema) => {
+                    Some(json!({ "application/json": { "schema": schema(schemas) } }))
+                }
+                Content::Bytes => {
+                    Some(json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } }))
+                }
+                Content::Nothing => None,
+            };
+            responses.insert(status.as_str().to_owned(), response(*status, content));
+        }
+        let mut operation = json!({
+            "tags": [group.name],
+            "summary": self.text,
+            "parameters": self.parameters(),
+            "responses": responses,
+            "security": if self.has_token { json!([{ "token": [] }]) } else { json!([]) },
+        });
+        if let Some(body) = self.body {
+            operation["requestBody"] = body;
+        }
+        operation
+    }
+
+    fn parameters(&self) -> Vec<Value> {
+        let in_path = self.path.split(['{', '}']).skip(1).step_by(2);
+        let in_path = in_path.map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        });
+        let in_query = self.query.iter().map(|it| {
+            json!({
+                "name": it.name,
+                "in": "query",
+                "required": it.is_required,
+                "schema": it.kind.schema(),
+            })
+        });
+        in_path.chain(in_query).collect()
+    }
+}
+
+fn response(status: StatusCode, content: Option<Value>) -> Value {
+    let mut response = json!({ "description": status.canonical_reason() });
+    if let Some(content) = content {
+        response["content"] = content;
+    }
+    response
+}
+
+impl Method {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Put => "put",
+        }
+    }
+
+    const fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+        }
+    }
+}
+
+impl Routes {
+    /// No routes yet.
+    pub(super) fn of(group: Group) -> Self {
+        Self {
+            router: Router::new(),
+            described: Described {
+                operations: Vec::new(),
+                schemas: Schemas::of(group.name),
+            },
+            group,
+            style: None,
+        }
+    }
+
+    /// Tells failures in this style.
+    pub(super) fn in_style(self, style: Style) -> Self {
+        Self {
+            style: Some(style),
+            ..self
+        }
+    }
+
+    /// Adds a route.
+    pub(super) fn add<H, T>(mut self, operation: Operation, handler: H) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        let path = format!("{}{}", self.group.below, operation.path);
+        let router = std::mem::take(&mut self.router);
+        self.router = router.route(&path, on(operation.method.filter(), handler));
+        self.describe(operation)
+    }
+
+    /// Says something of a route that is added elsewhere, because two groups share it.
+    pub(super) fn describe(mut self, operation: Operation) -> Self {
+        let path = format!("{}{}", self.group.below, operation.path);
+        let method = operation.method.name();
+        let described = operation.describe(&self.group, &mut self.described.schemas);
+        self.described.operations.push((path, method, described));
+        self
+    }
+
+    /// Returns the routes, and what is said of them.
+    pub(super) fn finish(self) -> (Router<Api>, Described) {
+        let Some(style) = self.style else {
+            return (self.router, self.described);
+        };
+        let router = self
+            .router
+            .layer(map_response(move |response: Response| async move {
+                restyle(style, response)
+            }));
+        (router, self.described)
+    }
+}
