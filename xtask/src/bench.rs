@@ -29,7 +29,7 @@ pub(crate) fn command(mut args: Args, places: &Places) -> Result<()> {
         durability: Durability::Full,
         profile: Profile::Release,
         source: Source::Private,
-        collector: None,
+        traces: false,
     };
     let build = build(places)?;
     let mut system = System::start(&options, places, Some(build))?;

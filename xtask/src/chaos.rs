@@ -89,7 +89,7 @@ fn run(args: &[String], places: &Places) -> Result<bool> {
         durability: Durability::Full,
         profile: Profile::Dev,
         source: Source::Private,
-        collector: None,
+        traces: false,
     };
     let build = test::build(places)?;
     let mut suite = None;

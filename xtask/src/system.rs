@@ -39,8 +39,8 @@ pub(crate) struct Options {
     pub(crate) profile: Profile,
     /// Where missing servers come from.
     pub(crate) source: Source,
-    /// The URL of a collector that tests will be: the services export what tests have sampled.
-    pub(crate) collector: Option<String>,
+    /// Whether the services export what is sampled, to a collector that tests will be.
+    pub(crate) traces: bool,
 }
 
 /// A running system; dropped, it ends in order.
@@ -100,6 +100,8 @@ impl System {
             ensure!(status.success(), "the build failed; see above");
         }
 
+        let collector = options.traces.then(|| free.take()).transpose()?;
+        let collector = collector.map(|port| format!("http://127.0.0.1:{port}"));
         let [store_login, custodian] =
             postgres::logins(&programs.postgres, &run, &servers.postgres)?;
         services::migrate(places, options.profile, &servers.postgres.url)?;
@@ -125,7 +127,7 @@ impl System {
             stun_urls: servers.coturn.stun_urls(),
             turn_urls: servers.coturn.turn_urls(),
             turn_secret: servers.coturn.secret.clone(),
-            collector: options.collector.clone(),
+            collector,
         };
         let stores = start_all("s", options.stores, |name| {
             Service::store(name, places, &run, &mut free, &shared)

@@ -17,7 +17,6 @@ use crate::{
     fetch::Source,
     node, ops,
     places::Places,
-    ports::Ports,
     process::{self, Task},
     python,
     run_dir::Keep,
@@ -60,7 +59,7 @@ fn run_all(filter: &[String], places: &Places, tally: &mut Tally) -> Result<()> 
         durability: Durability::None,
         profile: Profile::Dev,
         source: Source::Private,
-        collector: Some(format!("http://127.0.0.1:{}", Ports::new().take()?)),
+        traces: true,
     };
     let build = build(places)?;
     let checkers = ops::environment(places)?;

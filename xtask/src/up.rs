@@ -36,7 +36,7 @@ pub(crate) fn up(mut args: Args, places: &Places) -> Result<()> {
             Profile::Dev
         },
         source: source(&mut args),
-        collector: None,
+        traces: false,
     };
     let no_build = args.flag("--no-build");
     let file = args.path("--endpoints")?;

@@ -77,6 +77,8 @@ class Talker {
       } else {
         this.refused.push(data);
       }
+      // The last acknowledgement may come behind the last event.
+      this.client.look();
     });
   }
 

@@ -56,12 +56,17 @@ export class Client {
 
   #record(name, data) {
     this.#log.push({ name, data });
+    this.look();
+  }
+
+  /** Asks everything that is waited for again. Due when something changed that is no event. */
+  look() {
     for (const look of this.#waiting) {
       look();
     }
   }
 
-  /** Waits until `found` returns something other than `undefined`; it is asked at each event. */
+  /** Waits until `found` returns something other than `undefined`; it is asked at each event and `look`. */
   until(found, what, deadline = DEADLINE_MS) {
     return new Promise((resolve, reject) => {
       const look = () => {
