@@ -114,6 +114,18 @@ impl Scene {
         Ok(messages + self.count_rows(calls).await?)
     }
 
+    /// Returns how many calls are not done with: they go on, or not everybody was told of their end.
+    ///
+    /// # Errors
+    ///
+    /// Returns that Postgres is not there.
+    pub async fn calls_to_follow(&self) -> anyhow::Result<u64> {
+        let statement = "SELECT count(*) FROM calls WHERE followed_at IS NULL \
+                         AND (caller_id = ANY ($1) OR callee_id = ANY ($1))";
+        self.count_rows(sqlx::query_scalar(statement).bind(self.user_ids()))
+            .await
+    }
+
     /// Waits for a while until no call goes on; says whether that came true.
     ///
     /// # Errors

@@ -40,6 +40,8 @@ const RINGING: usize = 6;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// How long nothing is done once all is done.
 const QUIET: Duration = Duration::from_secs(5);
+/// How long it may take until everybody was told how a call ended.
+const FOLLOWED: Duration = Duration::from_secs(70);
 /// How long calls may go on when everything is healed, before everybody hangs up.
 const RINGING_OUT: Duration = Duration::from_secs(20);
 
@@ -329,6 +331,11 @@ async fn settle(scene: &Scene, crowd: &mut Crowd) -> anyhow::Result<()> {
             let _ = orders.try_send(Order::HangUp);
         }
         until_none("calls to end", async || scene.calls().await).await?;
+    }
+    // What was lost with Redis stores find within a minute.
+    let deadline = Instant::now() + FOLLOWED;
+    while scene.calls_to_follow().await? != 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(100)).await;
     }
     let heads = scene.heads().await?;
     until_none("everybody to know all messages", async || {

@@ -30,10 +30,11 @@ pub enum Metric {
     Forwards,
     Tunnels,
     JournalDropped,
+    Draining,
 }
 
 impl Metric {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -60,6 +61,7 @@ impl Metric {
         Self::Forwards,
         Self::Tunnels,
         Self::JournalDropped,
+        Self::Draining,
     ];
 
     /// Returns the name under which it is scraped.
@@ -92,6 +94,7 @@ impl Metric {
             Self::Forwards => "chat_gateway_forwards_total",
             Self::Tunnels => "chat_gateway_tunnels",
             Self::JournalDropped => "chat_gateway_journal_dropped_total",
+            Self::Draining => "chat_gateway_draining",
         }
     }
 
@@ -125,6 +128,7 @@ impl Metric {
             Self::Forwards => "Requests for sessions of other gateways, by outcome",
             Self::Tunnels => "WebSockets here whose sessions are at other gateways",
             Self::JournalDropped => "Notes of what became of messages that found no room",
+            Self::Draining => "Connections that a drain has still to send away",
         }
     }
 }

@@ -217,9 +217,12 @@ async fn what_each_has_to_do_it_may() {
     let notes = streams.get_or_create_stream(notes).await.unwrap();
     gateway.publish(noted(), "x".into()).await.unwrap();
     gateway.flush().await.unwrap();
-    let subject = noted();
-    let note = notes.get_last_raw_message_by_subject(&subject);
-    assert_eq!(note.await.unwrap().payload, "x");
+    // JetStream keeps it in its own time.
+    let note = eventually("the note is kept", async || {
+        notes.get_last_raw_message_by_subject(&noted()).await.ok()
+    })
+    .await;
+    assert_eq!(note.payload, "x");
 
     let asked = tokio::spawn({
         let gateway = gateway.clone();

@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     Application, Config, connection::Connection, http, polling::Of, sid::SessionKey, stream::Stream,
 };
-use crate::peers::PeerStream;
+use crate::{metrics::Metric, peers::PeerStream};
 
 /// Bytes that TLS may hold for a client that does not read; the rest waits in its outbox.
 const TLS_BUFFER: usize = 16 * 1024;
@@ -129,6 +129,7 @@ impl<A: Application> Server<A> {
         steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for step in all.chunks(n_per_step) {
             steps.tick().await;
+            self.tell_left();
             for leaving in step {
                 match leaving {
                     Leaving::Tunnel => self.0.tunnel_ends.add_permits(1),
@@ -143,7 +144,13 @@ impl<A: Application> Server<A> {
         self.0.tunnel_ends.close();
         while self.n_connections() != 0 || self.0.n_tunnels.load(Ordering::Relaxed) != 0 {
             steps.tick().await;
+            self.tell_left();
         }
+    }
+
+    fn tell_left(&self) {
+        let left = u32::try_from(self.n_connections()).unwrap_or(u32::MAX);
+        metrics::gauge!(Metric::Draining.name()).set(f64::from(left));
     }
 
     /// Returns how many connections are open, whatever their transport.
