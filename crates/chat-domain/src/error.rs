@@ -193,10 +193,15 @@ impl ChatError {
     /// Makes a [`ChatError::RateLimited`] of the time after which a retry may succeed.
     #[must_use]
     pub fn rate_limited(after: Duration) -> Self {
-        let ms = after.as_micros().div_ceil(1_000);
         Self::RateLimited {
-            retry_after_ms: u64::try_from(ms).unwrap_or(u64::MAX),
+            retry_after_ms: Self::retry_after_ms(after),
         }
+    }
+
+    /// Returns a wait as clients are told it: in milliseconds, and never too short.
+    #[must_use]
+    pub fn retry_after_ms(after: Duration) -> u64 {
+        u64::try_from(after.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
     }
 
     /// Returns the class of this failure.

@@ -1,4 +1,5 @@
-//! How much users and addresses may ask for, whatever sockets they have at whatever gateway.
+//! How much users and addresses may ask for, whatever sockets they have at whatever gateway; and who
+//! kept on after refusals, and rests.
 //!
 //! Each gateway counts by itself, so nothing waits for another one, and tells the others once a second
 //! what was used: whoever spreads over gateways gets little more than the rate. When the broker is

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chat_domain::{Dialect, Timestamp};
+use chat_domain::{ChatError, Dialect, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service_kit::{
@@ -50,7 +50,7 @@ impl From<Refusal> for Refused {
             Refusal::Namespace => ("Invalid namespace", None),
             Refusal::Origin => ("Forbidden", Some(json!({ "code": "origin_refused" }))),
             Refusal::Resting(after) => {
-                let retry_after_ms = after.as_micros().div_ceil(1_000);
+                let retry_after_ms = ChatError::retry_after_ms(after);
                 let data = json!({ "code": "rate_limited", "retryAfterMs": retry_after_ms });
                 ("rate limit exceeded", Some(data))
             }
