@@ -21,6 +21,13 @@ use crate::{app::App, metrics::Metric};
 /// How long a request may take. Gateways wait two seconds and ask again with the same key.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a request may wait for its turn. By then its gateway asks again, or its client is gone: a
+/// call must not ring because of somebody who hung up minutes ago.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many requests may wait for their turn.
+const MAX_WAITING: usize = 4_096;
+
 /// How long the server is given to acknowledge that nothing more is to be sent here.
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -50,9 +57,11 @@ impl Server {
     }
 
     /// Answers until `soft`, at most `concurrency` at a time; then leaves the group and answers what
-    /// had been delivered. A request that waits for a place does so in the subscription's buffer.
+    /// had been delivered. What is not begun in time, or finds nowhere to wait, has no effect and no
+    /// answer.
     pub async fn serve(mut self, app: App, concurrency: usize, soft: CancellationToken) {
         let slots = Arc::new(Semaphore::new(concurrency));
+        let places = Arc::new(Semaphore::new(concurrency + MAX_WAITING));
         let in_flight = TaskTracker::new();
         let mut last = None;
         loop {
@@ -68,13 +77,18 @@ impl Server {
                 () = until(last) => break,
             };
             let Some(request) = request else { break };
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                break; // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                leave_out(&request);
+                continue;
             };
-            let (app, client) = (app.clone(), self.client.clone());
+            let (app, client, slots) = (app.clone(), self.client.clone(), Arc::clone(&slots));
             in_flight.spawn(async move {
-                respond(&client, &app, request).await;
-                drop(slot);
+                match tokio::time::timeout(PATIENCE, slots.acquire()).await {
+                    // The semaphore is never closed.
+                    Ok(_slot) => respond(&client, &app, request).await,
+                    Err(_) => leave_out(&request),
+                }
+                drop(place);
             });
         }
         in_flight.close();
@@ -141,11 +155,22 @@ async fn respond(client: &Client, app: &App, message: Message) {
     }
 }
 
+/// Counts a request that comes too late to be answered.
+fn leave_out(message: &Message) {
+    if let Some(request) = parse_rpc(&message.subject) {
+        count(request, "late");
+    }
+}
+
+fn count(request: Rpc, kind: &'static str) {
+    metrics::counter!(Metric::RpcFailures.name(), "request" => request.name(), "kind" => kind)
+        .increment(1);
+}
+
 /// Counts a failure, and logs it once if it is ours.
 fn note(request: Rpc, error: &ChatError) {
     let (name, kind) = (request.name(), error.kind());
-    metrics::counter!(Metric::RpcFailures.name(), "request" => name, "kind" => kind.code())
-        .increment(1);
+    count(request, kind.code());
     let error = error as &dyn std::error::Error;
     match kind {
         ErrorKind::Internal => tracing::error!(rpc.request = name, error, "request failed"),

@@ -28,6 +28,11 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) async fn new(store: &App) -> Self {
+        Self::at_a_time(store, 16).await
+    }
+
+    /// One that answers `concurrency` requests at a time.
+    async fn at_a_time(store: &App, concurrency: usize) -> Self {
         let broker = test_kit::nats::Server::start().unwrap();
         let client = eventually("the broker is up", async || {
             async_nats::connect(broker.url()).await.ok()
@@ -36,7 +41,7 @@ impl Asked {
         let server = Server::join(client.clone()).await.unwrap();
         client.flush().await.unwrap();
         let soft = CancellationToken::new();
-        let serving = tokio::spawn(server.serve(store.clone(), 16, soft.clone()));
+        let serving = tokio::spawn(server.serve(store.clone(), concurrency, soft.clone()));
         Self {
             _broker: broker,
             client,
@@ -434,4 +439,54 @@ async fn a_draining_store_answers_what_it_was_given_and_takes_no_more() {
     .await;
     assert!(matches!(late, Err(ChatError::Unavailable { .. })));
     send_many(&store, &pair.patient, conversation, 1).await;
+}
+
+#[tokio::test]
+async fn what_waited_too_long_for_its_turn_has_no_effect() {
+    let world = World::new().await;
+    let store = world.store(Ear::deaf()).await;
+    let (pair, conversation) = world.talk(&store).await;
+    let asked = Asked::at_a_time(&store, 1).await;
+    let of = |key: &str| {
+        append(
+            &world,
+            &pair,
+            &conversation.to_string(),
+            vec![item(key, key)],
+        )
+    };
+    let sql = world.sql().await;
+    let mut locked = sql.begin().await.unwrap();
+    sqlx::query("LOCK TABLE conversations")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+
+    let (slow, waiting) = (of("slow"), of("waiting"));
+    let slow = asked.ask::<v1::AppendReply>(Rpc::Append, &slow);
+    let waiting = async {
+        eventually("the first waits for the lock", async || {
+            let is_locked = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'conversations'::regclass)";
+            let found = sqlx::query_scalar::<_, bool>(is_locked).fetch_one(&sql);
+            found.await.unwrap().then_some(())
+        })
+        .await;
+        asked.ask::<v1::AppendReply>(Rpc::Append, &waiting).await
+    };
+    let slow = tokio::select! {
+        slow = slow => slow,
+        _ = waiting => panic!("the second was answered"),
+    };
+    locked.rollback().await.unwrap();
+    let next: v1::AppendReply = asked.ask(Rpc::Append, &of("next")).await.unwrap();
+
+    assert!(slow.is_err());
+    assert_eq!(next.results.len(), 1);
+    let (_, messages) = store
+        .range(&world.id, conversation, Seq(0), 9)
+        .await
+        .unwrap();
+    let texts = messages.iter().map(|message| message.content.text());
+    let texts: Vec<_> = texts.filter(|text| *text != "slow").collect();
+    assert_eq!(texts, ["next"]);
 }
