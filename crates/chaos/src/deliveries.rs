@@ -1,13 +1,13 @@
 //! What a server of NATS says to a client, one operation at a time, so that events for users can come
-//! twice or change places (fault F15). NATS itself does neither on one connection; two publishers, a
-//! sweep of the outbox and a reconnect do.
+//! twice or change places (fault F15), or be lost on a connection that lives on (F9). NATS itself does
+//! the first two on no connection; two publishers, a sweep of the outbox and a reconnect do.
 //!
 //! Follows the protocol between client and server as far as that needs; routes between servers speak
 //! another one: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
 
 use chat_proto::subject::is_of_user;
 
-use crate::rng::Rng;
+use crate::{proxy::Trouble, rng::Rng};
 
 /// The most events that are held back at once.
 const MAX_HELD: usize = 8;
@@ -32,15 +32,19 @@ impl Deliveries {
         }
     }
 
-    /// Takes what was read, and returns what passes of it: whole operations, of a hundred events
-    /// `disorder` behind a later one, and as many of the others twice.
-    pub fn take(&mut self, read: &[u8], disorder: u64) -> Vec<u8> {
+    /// Takes what was read, and returns what passes of it: whole operations, without the events that
+    /// `trouble` loses, some behind a later one, and some of the others twice.
+    pub fn take(&mut self, read: &[u8], trouble: &Trouble) -> Vec<u8> {
+        let Trouble { disorder, loss, .. } = *trouble;
         self.rest.extend_from_slice(read);
         let mut passed = Vec::new();
         while let Some(length) = length(&self.rest) {
             let operation: Vec<u8> = self.rest.drain(..length).collect();
-            if disorder == 0 || !is_event(&operation) {
+            if (disorder, loss) == (0, 0) || !is_event(&operation) {
                 passed.extend(operation);
+                continue;
+            }
+            if self.rng.chance(loss) {
                 continue;
             }
             if self.held.len() < MAX_HELD && self.rng.chance(disorder) {
@@ -105,23 +109,26 @@ mod tests {
         for size in 1..all.len() {
             let mut deliveries = Deliveries::new(Rng::new(1));
             let pieces = all.chunks(size);
-            let passed: Vec<_> = pieces.flat_map(|piece| deliveries.take(piece, 0)).collect();
+            let passed: Vec<_> = pieces
+                .flat_map(|piece| deliveries.take(piece, &Trouble::default()))
+                .collect();
 
             assert_eq!(passed, all, "pieces of {size}");
         }
     }
 
-    #[test]
-    fn events_come_twice_and_out_of_order_and_none_is_lost() {
+    /// Has fifty events pass among other things, which all have to; returns those that did.
+    fn pass(trouble: &Trouble) -> Vec<usize> {
         let mut deliveries = Deliveries::new(Rng::new(1));
         let mut passed = Vec::new();
         for number in 0..50 {
             let read = [event(number), OTHERS.to_vec()].concat();
-            passed.extend(deliveries.take(&read, 25));
+            passed.extend(deliveries.take(&read, trouble));
         }
         passed.extend(deliveries.release());
+        assert!(!deliveries.is_holding());
 
-        let mut numbers = Vec::new();
+        let (mut numbers, mut others) = (Vec::new(), Vec::new());
         while let Some(length) = length(&passed) {
             let operation: Vec<u8> = passed.drain(..length).collect();
             if is_event(&operation) {
@@ -129,14 +136,35 @@ mod tests {
                 let digits = std::str::from_utf8(payload.unwrap()).unwrap();
                 numbers.push(digits.parse::<usize>().unwrap());
             } else {
-                assert!(OTHERS.windows(length).any(|other| other == operation));
+                others.extend(operation);
             }
         }
+        assert_eq!(others, OTHERS.repeat(50));
+        numbers
+    }
+
+    #[test]
+    fn events_come_twice_and_out_of_order_and_none_is_lost() {
+        let numbers = pass(&Trouble {
+            disorder: 25,
+            ..Trouble::default()
+        });
+
         assert!(50 < numbers.len(), "none came twice");
         assert!(!numbers.is_sorted(), "none changed places");
         for number in 0..50 {
             assert!(numbers.contains(&number), "{number} is lost");
         }
-        assert!(!deliveries.is_holding());
+    }
+
+    #[test]
+    fn some_events_are_lost_and_the_others_keep_their_order() {
+        let numbers = pass(&Trouble {
+            loss: 25,
+            ..Trouble::default()
+        });
+
+        assert!((1..50).contains(&numbers.len()), "{numbers:?}");
+        assert!(numbers.is_sorted_by(|one, next| one < next));
     }
 }

@@ -45,6 +45,8 @@ pub struct Trouble {
     pub throttle: u64,
     /// Of a hundred events from NATS, how many come after a later one, and of the others how many twice.
     pub disorder: u64,
+    /// Of a hundred events from NATS, how many are lost.
+    pub loss: u64,
     /// Raised to reset the connections there are, once.
     pub resets: u64,
 }
@@ -186,7 +188,7 @@ async fn flow(
         let read = chunk.get(..n).unwrap_or_default();
         let passed = match &mut says {
             Some(says) if n == 0 => Cow::Owned(says.release()),
-            Some(says) => Cow::Owned(says.take(read, trouble.disorder)),
+            Some(says) => Cow::Owned(says.take(read, &trouble)),
             None => Cow::Borrowed(read),
         };
         if to.write_all(&passed).await.is_err() {

@@ -26,11 +26,24 @@ pub(super) async fn store_postgres(site: Site, mut rng: Rng) -> anyhow::Result<V
 }
 
 /// What gateways hear comes twice, or after what was said later.
-pub(super) async fn disorder(site: Site, mut rng: Rng) -> anyhow::Result<Vec<String>> {
+pub(super) async fn disorder(site: Site, rng: Rng) -> anyhow::Result<Vec<String>> {
+    hear_badly(site, rng, |trouble| trouble.disorder = 25).await
+}
+
+/// Some of what gateways would hear is lost, and nobody says so.
+pub(super) async fn lose(site: Site, rng: Rng) -> anyhow::Result<Vec<String>> {
+    hear_badly(site, rng, |trouble| trouble.loss = 25).await
+}
+
+async fn hear_badly(
+    site: Site,
+    mut rng: Rng,
+    change: fn(&mut Trouble),
+) -> anyhow::Result<Vec<String>> {
     let gateways = site.gateways();
     let links = || gateways.iter().flat_map(|name| site.links(name, "nats"));
     for link in links() {
-        link.change(|trouble| trouble.disorder = 25);
+        link.change(change);
     }
     sleep(rng.millis(3_000, 6_000)).await;
     for link in links() {
