@@ -113,12 +113,13 @@ fn common_routes() -> Routes {
         name: "common",
         below: "",
         failure: Schemas::refer::<FailureBody<'static>>,
-        invalid: &[StatusCode::BAD_REQUEST],
+        invalid: StatusCode::BAD_REQUEST,
     };
     Routes::of(group)
         .add(
             routes::get("/", "Tells a person with a browser that something is here.")
                 .for_everybody()
+                .asks_nobody()
                 .answers::<StatusBody>(StatusCode::OK),
             status,
         )
@@ -131,7 +132,11 @@ fn common_routes() -> Routes {
             .query(&[&files::PERMIT])
             .takes_bytes()
             .done()
-            .fails(&[StatusCode::FORBIDDEN]),
+            .fails(&[
+                StatusCode::FORBIDDEN,
+                StatusCode::NOT_FOUND,
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ]),
             files::upload,
         )
 }

@@ -19,6 +19,12 @@ use super::{
     error::{Style, restyle},
 };
 
+const JSON: &str = "application/json";
+const ANY: &str = "*/*";
+
+/// How a route fails whose path names something: it is malformed, or there is nothing of that name.
+pub(super) const NO_SUCH: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
+
 /// What the routes of a dialect have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
@@ -28,8 +34,8 @@ pub(super) struct Group {
     pub(super) below: &'static str,
     /// What a failure looks like.
     pub(super) failure: SchemaOf,
-    /// What is answered to a request that says something wrong.
-    pub(super) invalid: &'static [StatusCode],
+    /// What is answered when a field of a query or a body is wrong.
+    pub(super) invalid: StatusCode,
 }
 
 /// Routes, and what is said of them.
@@ -57,6 +63,7 @@ pub(super) struct Operation {
     answers: Vec<(StatusCode, Content)>,
     fails: Vec<StatusCode>,
     has_token: bool,
+    asks_the_store: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -98,6 +105,7 @@ impl Operation {
             answers: Vec::new(),
             fails: Vec::new(),
             has_token: true,
+            asks_the_store: true,
         }
     }
 
@@ -111,13 +119,13 @@ impl Operation {
 
     /// It takes a JSON object with these fields, of which one of `any_of` has to be there.
     pub(super) fn takes(self, fields: &[&[Property]], any_of: &[&str]) -> Self {
-        let content = json!({ "application/json": { "schema": object(fields, any_of) } });
+        let content = json!({ JSON: { "schema": object(fields, any_of) } });
         self.body(&content)
     }
 
     /// It takes any bytes.
     pub(super) fn takes_bytes(self) -> Self {
-        self.body(&json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } }))
+        self.body(&json!({ ANY: { "schema": { "type": "string", "format": "binary" } } }))
     }
 
     fn body(self, content: &Value) -> Self {
@@ -147,7 +155,7 @@ impl Operation {
         self
     }
 
-    /// It fails in these ways, too, that are not those of all requests like it.
+    /// It fails in these ways, too, that do not follow from what it reads.
     pub(super) fn fails(mut self, statuses: &[StatusCode]) -> Self {
         self.fails.extend(statuses);
         self
@@ -161,12 +169,27 @@ impl Operation {
         }
     }
 
+    /// It answers from what this process knows.
+    pub(super) fn asks_nobody(self) -> Self {
+        Self {
+            asks_the_store: false,
+            ..self
+        }
+    }
+
     /// Returns in which ways it fails.
     fn failures(&self, group: &Group) -> Vec<StatusCode> {
-        let mut failures = vec![
-            StatusCode::INTERNAL_SERVER_ERROR,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ];
+        let has_json = self
+            .body
+            .as_ref()
+            .is_some_and(|it| !it["content"][JSON].is_null());
+        let mut failures = Vec::new();
+        if self.asks_the_store {
+            failures.extend([
+                StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ]);
+        }
         if self.has_token {
             failures.extend([
                 StatusCode::UNAUTHORIZED,
@@ -174,14 +197,10 @@ impl Operation {
                 StatusCode::TOO_MANY_REQUESTS,
             ]);
         }
-        let has_path = self.path.contains('{');
-        if has_path || !self.query.is_empty() || self.body.is_some() {
-            failures.extend(group.invalid);
+        if has_json || !self.query.is_empty() {
+            failures.push(group.invalid);
         }
-        if has_path || self.body.is_some() {
-            failures.push(StatusCode::NOT_FOUND);
-        }
-        if self.body.is_some() {
+        if has_json {
             failures.extend([
                 StatusCode::REQUEST_TIMEOUT,
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -197,16 +216,14 @@ impl Operation {
         let failure = (group.failure)(schemas);
         let mut responses = Map::new();
         for status in self.failures(group) {
-            let content = json!({ "application/json": { "schema": failure } });
+            let content = json!({ JSON: { "schema": failure } });
             responses.insert(status.as_str().to_owned(), response(status, Some(content)));
         }
         for (status, content) in &self.answers {
             let content = match content {
-                Content::Json(schema) => {
-                    Some(json!({ "application/json": { "schema": schema(schemas) } }))
-                }
+                Content::Json(schema) => Some(json!({ JSON: { "schema": schema(schemas) } })),
                 Content::Bytes => {
-                    Some(json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } }))
+                    Some(json!({ ANY: { "schema": { "type": "string", "format": "binary" } } }))
                 }
                 Content::Nothing => None,
             };

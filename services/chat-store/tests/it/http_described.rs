@@ -128,8 +128,13 @@ fn taken(document: &Value, operation: &Value, exchange: &Exchange<'_>) -> Result
     Ok(())
 }
 
-/// Returns what is said of a path: of the template with the fewest places to fill in.
+/// Returns what is said of a path.
 fn find<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    document["paths"].get(template(document, path)?)
+}
+
+/// Returns the template of a path: that with the fewest places to fill in.
+pub(crate) fn template<'a>(document: &'a Value, path: &str) -> Option<&'a str> {
     let matches = |template: &str| {
         let (mut ours, mut theirs) = (path.split('/'), template.split('/'));
         loop {
@@ -141,11 +146,10 @@ fn find<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
             }
         }
     };
-    let paths = document["paths"].as_object()?.iter();
-    let found = paths.filter(|(template, _)| matches(template));
-    found
-        .min_by_key(|(template, _)| template.matches('{').count())
-        .map(|(_, it)| it)
+    let templates = document["paths"].as_object()?.keys();
+    let found = templates.filter(|template| matches(template));
+    let found = found.min_by_key(|template| template.matches('{').count());
+    found.map(String::as_str)
 }
 
 fn valid(document: &Value, schema: &Value, value: &Value, is_strict: bool) -> Result<(), String> {

@@ -329,7 +329,7 @@ impl Site {
     }
 }
 
-fn ice_servers() -> IceServers {
+pub(crate) fn ice_servers() -> IceServers {
     IceServers {
         stun_urls: vec!["stun:relay.example:3478".to_owned()],
         relay: Some(Relay {

@@ -35,6 +35,7 @@ mod http_messages;
 mod http_presence;
 mod http_requests;
 mod http_site;
+mod http_statuses;
 mod intake;
 mod journey;
 mod migrate;

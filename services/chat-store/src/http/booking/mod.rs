@@ -26,7 +26,7 @@ use super::{
     error::{RestError, restyle},
     files::FILE,
     page::{LIMIT, OFFSET, PART},
-    routes::{Group, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, get, post},
 };
 use crate::app::Caller;
 
@@ -35,7 +35,7 @@ const GROUP: Group = Group {
     name: "booking",
     below: "/api/messages",
     failure: Schemas::refer::<FailureBody<'static>>,
-    invalid: &[StatusCode::BAD_REQUEST],
+    invalid: StatusCode::BAD_REQUEST,
 };
 
 const SENDER: [Property; 2] = [
@@ -53,7 +53,7 @@ pub(super) fn routes() -> Routes {
             post("", "Send a message about a booking.")
                 .takes(&[&SENDER, &MESSAGE], MESSAGE_NEEDS)
                 .answers::<MessageBody<'static>>(StatusCode::CREATED)
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
         )
         .add(
             get(
@@ -61,7 +61,8 @@ pub(super) fn routes() -> Routes {
                 "The newest messages about a booking, oldest first.",
             )
             .query(&[&LIMIT, &OFFSET, &PART])
-            .answers::<Vec<MessageBody<'static>>>(StatusCode::OK),
+            .answers::<Vec<MessageBody<'static>>>(StatusCode::OK)
+            .fails(NO_SUCH),
             messages::page,
         )
         .add(
@@ -70,11 +71,14 @@ pub(super) fn routes() -> Routes {
                 "Announce a file, and learn where its bytes go.",
             )
             .takes(&[&FILE], &[])
-            .answers::<UploadBody<'static>>(StatusCode::CREATED),
+            .answers::<UploadBody<'static>>(StatusCode::CREATED)
+            .fails(NO_SUCH),
             attachments::announce,
         )
         .add(
-            get("/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            get("/attachments/{id}", "The bytes of a file.")
+                .gives_bytes()
+                .fails(NO_SUCH),
             attachments::read,
         )
         .add(
@@ -92,7 +96,8 @@ pub(super) fn routes() -> Routes {
                 "Those of the bookings of one's business.",
             )
             .query(&[&LIMIT])
-            .answers::<Conversations>(StatusCode::OK),
+            .answers::<Conversations>(StatusCode::OK)
+            .fails(NO_SUCH),
             lists::of_business,
         )
         .add(

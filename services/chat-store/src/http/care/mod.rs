@@ -24,7 +24,7 @@ use super::{
     error::RestError,
     files::FILE,
     page::{LIMIT, PART, SKIP},
-    routes::{Group, Routes, get, post, put},
+    routes::{Group, NO_SUCH, Routes, get, post, put},
 };
 use crate::app::{Caller, presence::Roster};
 
@@ -33,7 +33,7 @@ const GROUP: Group = Group {
     name: "care",
     below: "",
     failure: Schemas::refer::<FailureBody<'static>>,
-    invalid: &[StatusCode::BAD_REQUEST],
+    invalid: StatusCode::BAD_REQUEST,
 };
 
 /// At most 100, here alone.
@@ -53,7 +53,8 @@ pub(super) fn routes() -> Routes {
                 "As a doctor: the history with a patient.",
             )
             .query(&[&PAGE_LIMIT, &SKIP, &PART])
-            .answers::<Messages>(StatusCode::OK),
+            .answers::<Messages>(StatusCode::OK)
+            .fails(NO_SUCH),
             roles::page_with_patient,
         )
         .add(
@@ -66,7 +67,7 @@ pub(super) fn routes() -> Routes {
                 SAID_BY_DOCTORS,
             )
             .answers::<Message>(StatusCode::OK)
-            .fails(&[StatusCode::CONFLICT]),
+            .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
             roles::send_to_patient,
         )
 }
@@ -91,7 +92,8 @@ fn for_both(routes: Routes) -> Routes {
                 "The history with another user, oldest first.",
             )
             .query(&[&PAGE_LIMIT, &SKIP, &PART])
-            .answers::<Messages>(StatusCode::OK),
+            .answers::<Messages>(StatusCode::OK)
+            .fails(NO_SUCH),
             chat::page,
         )
         .add(
@@ -99,7 +101,8 @@ fn for_both(routes: Routes) -> Routes {
                 "/chat/conversations/{id}/read",
                 "Mark everything that the other user sent as read.",
             )
-            .answers::<Success<()>>(StatusCode::OK),
+            .answers::<Success<()>>(StatusCode::OK)
+            .fails(NO_SUCH),
             chat::mark_read,
         )
         .add(
@@ -108,11 +111,14 @@ fn for_both(routes: Routes) -> Routes {
                 "Announce a file for another user, and learn where its bytes go.",
             )
             .takes(&[&FILE], &[])
-            .answers::<Success<UploadBody<'static>>>(StatusCode::CREATED),
+            .answers::<Success<UploadBody<'static>>>(StatusCode::CREATED)
+            .fails(NO_SUCH),
             attachments::announce,
         )
         .add(
-            get("/chat/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            get("/chat/attachments/{id}", "The bytes of a file.")
+                .gives_bytes()
+                .fails(NO_SUCH),
             attachments::read,
         )
         .add(
@@ -135,7 +141,8 @@ fn for_both(routes: Routes) -> Routes {
                 "Conversations with people, or messages, of that text.",
             )
             .query(&[&[needed("query", Kind::Text)]])
-            .answers::<Conversations>(StatusCode::OK),
+            .answers::<Conversations>(StatusCode::OK)
+            .fails(&[StatusCode::PAYLOAD_TOO_LARGE]),
             chat::search,
         )
 }
@@ -151,7 +158,7 @@ fn for_patients(routes: Routes) -> Routes {
             )
             .takes(&[&[needed("doctorId", Kind::Id)], &MESSAGE], MESSAGE_NEEDS)
             .answers::<Message>(StatusCode::CREATED)
-            .fails(&[StatusCode::CONFLICT]),
+            .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
             roles::send_to_doctor,
         )
         .add(
@@ -169,7 +176,8 @@ fn for_patients(routes: Routes) -> Routes {
                 "As a patient: the history with a doctor.",
             )
             .query(&[&PAGE_LIMIT, &SKIP, &PART])
-            .answers::<Messages>(StatusCode::OK),
+            .answers::<Messages>(StatusCode::OK)
+            .fails(NO_SUCH),
             roles::page,
         )
         .add(
@@ -177,7 +185,8 @@ fn for_patients(routes: Routes) -> Routes {
                 "/users/conversations/{id}/read",
                 "As a patient: mark what a doctor sent as read.",
             )
-            .answers::<Success<()>>(StatusCode::OK),
+            .answers::<Success<()>>(StatusCode::OK)
+            .fails(NO_SUCH),
             roles::mark_read,
         )
         .add(

@@ -27,7 +27,7 @@ use super::{
     error::{RestError, restyle},
     fields::Fields,
     page::{LIMIT, PART, SKIP},
-    routes::{Group, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, get, post},
 };
 use crate::app::Caller;
 
@@ -39,7 +39,7 @@ const GROUP: Group = Group {
     name: "clinic",
     below: "/api",
     failure: Schemas::refer::<FailureBody<'static>>,
-    invalid: &[StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY],
+    invalid: StatusCode::UNPROCESSABLE_ENTITY,
 };
 
 const SELF: [Property; 1] = [needed("user_email", Kind::Email)];
@@ -68,7 +68,8 @@ pub(super) fn routes() -> Routes {
                 "A page of the history, oldest first.",
             )
             .query(&[&LIMIT, &SKIP, &PART])
-            .answers::<Vec<MessageBody<'static>>>(StatusCode::OK),
+            .answers::<Vec<MessageBody<'static>>>(StatusCode::OK)
+            .fails(NO_SUCH),
             conversations::page,
         )
         .add(
@@ -77,11 +78,14 @@ pub(super) fn routes() -> Routes {
                 "Announce a file for somebody, and learn where its bytes go.",
             )
             .takes(&[&RECEIVER, &FILE], &[])
-            .answers::<SnakeUploadBody<'static>>(StatusCode::OK),
+            .answers::<SnakeUploadBody<'static>>(StatusCode::OK)
+            .fails(&[StatusCode::NOT_FOUND]),
             attachments::announce,
         )
         .add(
-            get("/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            get("/attachments/{id}", "The bytes of a file.")
+                .gives_bytes()
+                .fails(NO_SUCH),
             attachments::read,
         )
         .describe(
@@ -95,11 +99,16 @@ pub(super) fn routes() -> Routes {
                     &["content", "file_url", "attachment_id"],
                 )
                 .answers::<MessageBody<'static>>(StatusCode::OK)
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[
+                    StatusCode::BAD_REQUEST,
+                    StatusCode::NOT_FOUND,
+                    StatusCode::CONFLICT,
+                ]),
         )
         .add(
             post("/messages/{id}/read", "Mark a message as read.")
-                .answers::<ReadBody>(StatusCode::OK),
+                .answers::<ReadBody>(StatusCode::OK)
+                .fails(NO_SUCH),
             messages::mark_read,
         )
         .add(
@@ -117,7 +126,8 @@ pub(super) fn routes() -> Routes {
                     needed("q", Kind::Text),
                     optional("user_role", Kind::OneOf(&["admin", "doctor"])),
                 ]])
-                .answers::<Vec<UserBody<'static>>>(StatusCode::OK),
+                .answers::<Vec<UserBody<'static>>>(StatusCode::OK)
+                .fails(&[StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE]),
             users::search,
         )
 }

@@ -29,7 +29,7 @@ use super::{
     fields::Fields,
     files::FILE,
     page::{LIMIT, OFFSET, PART},
-    routes::{Group, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, get, post},
 };
 use crate::app::Caller;
 
@@ -38,7 +38,7 @@ const GROUP: Group = Group {
     name: "consult",
     below: "/api/v1",
     failure: Schemas::refer::<FailureBody<'static>>,
-    invalid: &[StatusCode::BAD_REQUEST],
+    invalid: StatusCode::BAD_REQUEST,
 };
 
 const MEETING: [Property; 3] = [
@@ -50,7 +50,7 @@ const ROLES: Kind = Kind::OneOf(&["consultant", "patient"]);
 const MESSAGE_IDS: Kind = Kind::List(&Kind::Uuid, messages::MAX_MARKED);
 
 pub(super) fn routes() -> Routes {
-    Routes::of(GROUP)
+    around_messages(Routes::of(GROUP))
         .add(
             get(
                 "/chat/conversations",
@@ -69,7 +69,8 @@ pub(super) fn routes() -> Routes {
                 "The conversation of a booking, made unless it was there.",
             )
             .takes(&[&MEETING], &[])
-            .answers::<ConversationBody<'static>>(StatusCode::CREATED),
+            .answers::<ConversationBody<'static>>(StatusCode::CREATED)
+            .fails(&[StatusCode::NOT_FOUND]),
             conversations::open,
         )
         .add(
@@ -78,7 +79,8 @@ pub(super) fn routes() -> Routes {
                 "A page of the history, newest first unless the app says otherwise.",
             )
             .query(&[&LIMIT, &OFFSET, &PART])
-            .answers::<HistoryBody<'static>>(StatusCode::OK),
+            .answers::<HistoryBody<'static>>(StatusCode::OK)
+            .fails(NO_SUCH),
             messages::page,
         )
         .add(
@@ -87,7 +89,8 @@ pub(super) fn routes() -> Routes {
                 "How many messages one has not read.",
             )
             .query(&[&[needed("userId", Kind::Uuid)]])
-            .answers::<UnreadBody>(StatusCode::OK),
+            .answers::<UnreadBody>(StatusCode::OK)
+            .fails(NO_SUCH),
             conversations::unread,
         )
         .add(
@@ -96,7 +99,8 @@ pub(super) fn routes() -> Routes {
                 "Mark messages of the other side as read.",
             )
             .takes(&[&[needed("messageIds", MESSAGE_IDS)]], &[])
-            .answers::<MarkedBody>(StatusCode::OK),
+            .answers::<MarkedBody>(StatusCode::OK)
+            .fails(NO_SUCH),
             messages::mark_read,
         )
         .add(
@@ -105,26 +109,34 @@ pub(super) fn routes() -> Routes {
                 "Announce a file, and learn where its bytes go.",
             )
             .takes(&[&FILE], &[])
-            .answers::<UploadBody<'static>>(StatusCode::CREATED),
+            .answers::<UploadBody<'static>>(StatusCode::CREATED)
+            .fails(NO_SUCH),
             attachments::announce,
         )
         .add(
-            get("/chat/attachments/{id}", "The bytes of a file.").gives_bytes(),
+            get("/chat/attachments/{id}", "The bytes of a file.")
+                .gives_bytes()
+                .fails(NO_SUCH),
             attachments::read,
         )
         .add(
             post("/chat/messages", "Send a message about a booking.")
                 .takes(&[&MEETING, &[needed("senderType", ROLES)], &MESSAGE], MESSAGE_NEEDS)
                 .answers::<PostedBody<'static>>(StatusCode::CREATED)
-                .fails(&[StatusCode::CONFLICT]),
+                .fails(&[StatusCode::NOT_FOUND, StatusCode::CONFLICT]),
             messages::send,
         )
         .add(
             get("/chat/search", "The newest messages that hold all words.")
                 .query(&[&[needed("query", Kind::Text)]])
-                .answers::<FoundBody<'static>>(StatusCode::OK),
+                .answers::<FoundBody<'static>>(StatusCode::OK)
+                .fails(&[StatusCode::PAYLOAD_TOO_LARGE]),
             messages::search,
         )
+}
+
+fn around_messages(routes: Routes) -> Routes {
+    routes
         .add(
             get("/chat/calls", "One's calls, newest first.")
                 .query(&[&LIMIT, &[optional("before", Kind::Uuid)]])
@@ -133,7 +145,8 @@ pub(super) fn routes() -> Routes {
         )
         .add(
             get("/chat/calls/{id}", "A call that one was in.")
-                .answers::<CallBody<'static>>(StatusCode::OK),
+                .answers::<CallBody<'static>>(StatusCode::OK)
+                .fails(NO_SUCH),
             calls::find,
         )
         .add(
@@ -143,8 +156,12 @@ pub(super) fn routes() -> Routes {
             presence::list,
         )
         .add(
-            get("/chat/ice-servers", "What an `RTCPeerConnection` needs, for a while.")
-                .answers::<IceServersBody<'static>>(StatusCode::OK),
+            get(
+                "/chat/ice-servers",
+                "What an `RTCPeerConnection` needs, for a while.",
+            )
+            .answers::<IceServersBody<'static>>(StatusCode::OK)
+            .asks_nobody(),
             ice_servers::list,
         )
 }
