@@ -1,13 +1,15 @@
 //! Faults of NATS and Redis.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
-use super::{Site, services::one};
+use super::{PATIENCE, Site, services::one};
 use crate::rng::Rng;
 
 /// One after the other, as when they are updated without being asked.
@@ -62,16 +64,26 @@ pub(super) async fn stop_redis(site: Site, mut rng: Rng) -> anyhow::Result<Vec<S
     Ok(vec!["redis".to_owned()])
 }
 
-/// Lets Redis forget everything, its functions too.
+/// Lets Redis forget everything, its functions too, once it has read what it kept.
 pub(super) async fn flush(site: &Site) -> anyhow::Result<()> {
     let address = site.endpoints.redis.url.split_once("://");
     let (_, address) = address.context("Redis has no address")?;
-    let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\nQUIT\r\n")
-        .await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    ensure!(answer.starts_with("+OK\r\n+OK"), "Redis said {answer:?}");
-    Ok(())
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(b"FLUSHALL\r\nFUNCTION FLUSH\r\nQUIT\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        if answer.starts_with("+OK\r\n+OK") {
+            return Ok(());
+        }
+        let is_loading = answer.contains("-LOADING");
+        ensure!(
+            is_loading && Instant::now() < deadline,
+            "Redis said {answer:?}"
+        );
+        sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,6 +1,10 @@
 //! Finding and closing gaps: NATS may lose an event, the database does not.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chat_domain::{AppId, ChatError, ConversationId, Seq, Timestamp};
 use hashbrown::HashMap;
@@ -29,7 +33,8 @@ impl Delivery {
     /// Keeps all positions checked: every 20 s ± 5 s, soon after joins, and at once when events may
     /// have been missed. Runs until dropped.
     pub async fn check_positions(self: &Arc<Self>) {
-        let mut since = service_kit::now();
+        let (began, running) = (service_kit::now(), Instant::now());
+        let mut since = began;
         loop {
             let spread = Duration::from_millis(random::bits() % 10_000);
             tokio::select! {
@@ -37,7 +42,9 @@ impl Delivery {
                 () = self.resumed.notified() => {}
             }
             self.check_all().await;
-            self.check_begun(&mut since).await;
+            // Whoever sets the clock meanwhile leaves out nothing.
+            let now = began.after(running.elapsed());
+            self.check_begun(&mut since, now).await;
         }
     }
 
@@ -65,9 +72,10 @@ impl Delivery {
 
     /// Learns where a user's conversations stand.
     pub fn opened(self: &Arc<Self>, user: &UserKey, opened: &store::Opened) {
-        let now = service_kit::now();
-        let (heads, complete, epoch) = (&opened.heads, opened.complete, opened.epoch);
-        let behind = self.registry.open(user, heads, complete, epoch, now);
+        let reached = opened.heads.iter().zip(&opened.changed_at);
+        let heads = reached.map(|((conversation, head), at)| (*conversation, *head, *at));
+        let (complete, epoch) = (opened.complete, opened.epoch);
+        let behind = self.registry.open(user, heads, complete, epoch);
         for conversation in behind {
             self.repair_later(conversation);
         }
@@ -95,8 +103,7 @@ impl Delivery {
     }
 
     /// Looks for conversations that began since, all of whose events may have been lost.
-    async fn check_begun(self: &Arc<Self>, since: &mut Timestamp) {
-        let now = service_kit::now();
+    async fn check_begun(self: &Arc<Self>, since: &mut Timestamp, now: Timestamp) {
         for app in self.apps.iter() {
             let began_at = Timestamp(since.0.saturating_sub(OVERLAP_MS));
             if let Err(error) = self.find_begun(&app.id, began_at).await {

@@ -202,16 +202,15 @@ impl Registry {
         conversations.unwrap_or_default()
     }
 
-    /// Learns the places in a user's conversations, all of them if `complete`. Returns those in
-    /// which something is missing that was not before.
+    /// Learns the places in a user's conversations and when each was reached, all of them if `complete`.
+    /// Returns those in which something is missing that was not before.
     #[must_use]
     pub fn open(
         &self,
         user: &UserKey,
-        heads: &[(ConversationId, Seq)],
+        heads: impl IntoIterator<Item = (ConversationId, Seq, Timestamp)>,
         complete: bool,
         epoch: u64,
-        now: Timestamp,
     ) -> Vec<ConversationId> {
         let mut behind = Vec::new();
         let mut shard = self.shard(user).lock();
@@ -224,19 +223,21 @@ impl Registry {
         } else {
             Positions::Partial
         };
-        for (conversation, head) in heads {
+        for (conversation, head, reached_at) in heads {
             let start = match before {
                 // It began since: the user's sockets have nothing of it.
                 Positions::Complete => Start::beginning(epoch),
+                _ if head == Seq(0) => Start::beginning(epoch),
                 Positions::Partial | Positions::Unknown => Start {
                     next: head.next(),
                     epoch,
-                    last_at: now,
+                    // By the database's clock, as messages are: ours may be wrong.
+                    last_at: reached_at,
                 },
             };
-            local.enter(&self.conversations, &user.app, *conversation, start);
-            if self.conversations.observe(*conversation, epoch, *head) {
-                behind.push(*conversation);
+            local.enter(&self.conversations, &user.app, conversation, start);
+            if self.conversations.observe(conversation, epoch, head) {
+                behind.push(conversation);
             }
         }
         behind

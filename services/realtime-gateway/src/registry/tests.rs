@@ -188,9 +188,9 @@ fn order_is_kept_while_a_participant_is_here() {
     let sockets = [(1, &ann), (2, &bob)].map(|(number, user)| fixture.socket(number, user));
     for socket in &sockets {
         assert_eq!(fixture.attach(socket), None);
-        let heads = [(conversation(1), Seq(7))];
+        let heads = [(conversation(1), Seq(7), Timestamp(0))];
         let key = socket.session().key();
-        let behind = fixture.registry.open(&key, &heads, true, 1, Timestamp(0));
+        let behind = fixture.registry.open(&key, heads, true, 1);
         assert_eq!(behind, []);
     }
 
@@ -217,7 +217,7 @@ fn an_unknown_conversation_begins_at_one_when_all_others_are_known() {
     let (ann, bob) = (user("ann"), user("bob"));
     let _sockets = [fixture.socket(1, &ann), fixture.socket(2, &bob)];
     for (user, complete) in [(&ann, true), (&bob, false)] {
-        let behind = fixture.registry.open(user, &[], complete, 1, Timestamp(0));
+        let behind = fixture.registry.open(user, [], complete, 1);
         assert_eq!(behind, []);
     }
     assert!(fixture.registry.locate(&ann, conversation(1), at).is_some());
@@ -241,8 +241,8 @@ fn a_position_ahead_of_the_order_kept_here_is_a_gap() {
     let _sockets = [fixture.socket(1, &ann), fixture.socket(2, &bob)];
     let id = conversation(1);
     let open = |user, head| {
-        let heads = [(id, Seq(head))];
-        fixture.registry.open(user, &heads, true, 1, Timestamp(0))
+        let heads = [(id, Seq(head), Timestamp(0))];
+        fixture.registry.open(user, heads, true, 1)
     };
 
     assert_eq!(open(&ann, 3), []);
@@ -260,7 +260,8 @@ fn a_conversation_that_began_while_its_user_was_here_is_all_news() {
     let ann = user("ann");
     let _socket = fixture.socket(1, &ann);
     let open = |heads: &[(ConversationId, Seq)]| {
-        let behind = fixture.registry.open(&ann, heads, true, 1, Timestamp(0));
+        let heads = heads.iter().map(|(id, head)| (*id, *head, Timestamp(0)));
+        let behind = fixture.registry.open(&ann, heads, true, 1);
         behind
             .into_iter()
             .map(|id| id.0.as_u128())

@@ -184,6 +184,26 @@ async fn a_new_generation_of_the_database_ends_every_session() {
 }
 
 #[tokio::test]
+async fn a_gateway_whose_clock_is_wrong_tells_all_that_follows_a_failover() {
+    let world = World::new().await;
+    world.store.behind_ms.store(7_200_000, Ordering::SeqCst);
+    let conversation = world.converse();
+    for _ in 0..2 {
+        world.store.post(conversation, &world.consultant, "x").await;
+    }
+    let gateway = world.gateway().await;
+    let mut client = world.connect_patient(&gateway).await;
+    world.store.fail_over(conversation, 0);
+    world.store.fates.lock().push_back(Fate::Lose);
+
+    for _ in 0..2 {
+        world.store.post(conversation, &world.consultant, "x").await;
+    }
+
+    expect_messages(&mut client, 3..=4).await;
+}
+
+#[tokio::test]
 async fn clients_in_python_get_events_as_the_protocol_shows_them() {
     let world = World::new().await;
     let conversation = world.converse();

@@ -49,6 +49,8 @@ pub(crate) struct FakeStore {
     /// Appends are stored, but so many answers are lost.
     pub(crate) lost_answers: AtomicI64,
     pub(crate) epoch: AtomicU64,
+    /// How far the clock is behind the gateways', in milliseconds.
+    pub(crate) behind_ms: AtomicI64,
     revocations: Mutex<Vec<(u64, Revocation)>>,
     /// How often each request came.
     requests: Mutex<HashMap<Rpc, usize>>,
@@ -72,9 +74,14 @@ impl FakeStore {
             is_down: AtomicBool::new(false),
             lost_answers: AtomicI64::new(0),
             epoch: AtomicU64::new(1),
+            behind_ms: AtomicI64::new(0),
             revocations: Mutex::default(),
             requests: Mutex::default(),
         })
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(service_kit::now().0 - self.behind_ms.load(Ordering::SeqCst))
     }
 
     /// Makes a conversation between the two.
@@ -102,8 +109,8 @@ impl FakeStore {
             subject,
             participants,
             last_seq: Seq(0),
-            created_at: service_kit::now(),
-            updated_at: service_kit::now(),
+            created_at: self.now(),
+            updated_at: self.now(),
         };
         let stored = Stored {
             conversation,
@@ -201,7 +208,7 @@ impl FakeStore {
             return stored.messages[usize::try_from(seq.0 - 1).unwrap()].clone();
         }
         let seq = stored.conversation.last_seq.next();
-        let at = Timestamp(service_kit::now().0.max(stored.last_at + 1));
+        let at = Timestamp(self.now().0.max(stored.last_at + 1));
         stored.last_at = at.0;
         let unix_ms = u64::try_from(at.0).unwrap();
         let message = Message {
