@@ -31,4 +31,5 @@ pub use dialect::{Terms, ack, answer, attachments, declared, decode, echoes, enc
 pub use event::{ReadyBody, Rejection, ServerEvent};
 pub use fact::{Fact, Failure, Synced};
 pub use names::is_taken;
+pub use text::{Spelled, Text};
 pub use upload::{SnakeUploadBody, UploadBody};

@@ -2,13 +2,16 @@
 
 use std::{borrow::Cow, fmt::Display};
 
-use chat_domain::{AttachmentId, ConversationId, MessageId, Timestamp, call::CallId};
+use chat_domain::{
+    AttachmentId, ConversationId, MessageId, Timestamp,
+    call::{CallId, DeviceId},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// A value whose JSON is the string that it displays as.
 #[derive(Debug)]
-pub(crate) struct Text<T>(pub(crate) T);
+pub struct Text<T>(pub T);
 
 impl<T: Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -17,7 +20,7 @@ impl<T: Display> Serialize for Text<T> {
 }
 
 /// What documents say of the string that a value displays as.
-pub(crate) trait Spelled {
+pub trait Spelled {
     /// Its form, as JSON Schema names it; `None` for one of its own.
     const FORMAT: Option<&'static str>;
 }
@@ -36,6 +39,10 @@ impl Spelled for ConversationId {
 
 impl Spelled for MessageId {
     const FORMAT: Option<&'static str> = Some("uuid");
+}
+
+impl Spelled for DeviceId {
+    const FORMAT: Option<&'static str> = None;
 }
 
 impl Spelled for Timestamp {

@@ -14,8 +14,6 @@ mod error;
 mod fields;
 mod files;
 mod internal;
-mod internal_journey;
-mod internal_records;
 mod observe;
 mod outgoing;
 mod page;
@@ -51,7 +49,7 @@ pub use internal::router as internal_router;
 use crate::app::{App, IceServers};
 use error::{FailureBody, RestError};
 use quota::Quota;
-use routes::{Group, Routes};
+use routes::{Group, Routes, TO_USERS};
 
 /// What the routes of clients work with.
 #[derive(Clone)]
@@ -114,6 +112,7 @@ fn common_routes() -> Routes {
         below: "",
         failure: Schemas::refer::<FailureBody<'static>>,
         invalid: StatusCode::BAD_REQUEST,
+        refused: TO_USERS,
     };
     Routes::of(group)
         .add(

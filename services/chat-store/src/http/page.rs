@@ -16,7 +16,7 @@ pub(super) const PART: [Property; 3] = [
 pub(super) const OFFSET: [Property; 1] = [optional("offset", Kind::Integer(0, MAX_SEQ))];
 pub(super) const SKIP: [Property; 1] = [optional("skip", Kind::Integer(0, MAX_SEQ))];
 /// What a bigint holds.
-const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
+pub(super) const MAX_SEQ: u64 = i64::MAX.unsigned_abs();
 
 /// A page, and which way the answer lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Routes of clients and what the document says of them: neither is there without the other.
+//! Routes and what a document says of them: neither is there without the other.
 //!
-//! A group is what the routes of a dialect have in common. Not here: the document around them ([`docs`](super::docs)).
+//! A group is what the routes of a dialect, or those of other services, have in common. Not here: the document around them ([`docs`](super::docs)).
 
 use axum::{
     Router,
@@ -22,10 +22,16 @@ use super::{
 const JSON: &str = "application/json";
 const ANY: &str = "*/*";
 
+/// How requests of users may be refused: for their token, for who they are, or for too many.
+pub(super) const TO_USERS: &[StatusCode] = &[
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::TOO_MANY_REQUESTS,
+];
 /// How a route fails whose path names something: it is malformed, or there is nothing of that name.
 pub(super) const NO_SUCH: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND];
 
-/// What the routes of a dialect have in common.
+/// What the routes of one kind have in common.
 #[derive(Clone, Copy)]
 pub(super) struct Group {
     /// What the document calls it.
@@ -36,11 +42,13 @@ pub(super) struct Group {
     pub(super) failure: SchemaOf,
     /// What is answered when a field of a query or a body is wrong.
     pub(super) invalid: StatusCode,
+    /// How any request may be refused that needs a token.
+    pub(super) refused: &'static [StatusCode],
 }
 
-/// Routes, and what is said of them.
-pub(super) struct Routes {
-    router: Router<Api>,
+/// Routes that work with an `S`, and what is said of them.
+pub(super) struct Routes<S = Api> {
+    router: Router<S>,
     described: Described,
     group: Group,
     style: Option<Style>,
@@ -59,6 +67,7 @@ pub(super) struct Operation {
     path: &'static str,
     text: &'static str,
     query: Vec<Property>,
+    headers: Vec<Property>,
     body: Option<Value>,
     answers: Vec<(StatusCode, Content)>,
     fails: Vec<StatusCode>,
@@ -71,6 +80,7 @@ enum Method {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 enum Content {
@@ -94,6 +104,11 @@ pub(super) fn put(path: &'static str, text: &'static str) -> Operation {
     Operation::new(Method::Put, path, text)
 }
 
+/// Describes a route that takes something away.
+pub(super) fn delete(path: &'static str, text: &'static str) -> Operation {
+    Operation::new(Method::Delete, path, text)
+}
+
 impl Operation {
     fn new(method: Method, path: &'static str, text: &'static str) -> Self {
         Self {
@@ -101,6 +116,7 @@ impl Operation {
             path,
             text,
             query: Vec::new(),
+            headers: Vec::new(),
             body: None,
             answers: Vec::new(),
             fails: Vec::new(),
@@ -117,20 +133,35 @@ impl Operation {
         }
     }
 
+    /// It reads these headers.
+    pub(super) fn headers(self, fields: &[&[Property]]) -> Self {
+        Self {
+            headers: fields.concat(),
+            ..self
+        }
+    }
+
     /// It takes a JSON object with these fields, of which one of `any_of` has to be there.
     pub(super) fn takes(self, fields: &[&[Property]], any_of: &[&str]) -> Self {
         let content = json!({ JSON: { "schema": object(fields, any_of) } });
-        self.body(&content)
+        self.body(&content, true)
+    }
+
+    /// It takes the same, or no body.
+    pub(super) fn may_take(self, fields: &[&[Property]]) -> Self {
+        let content = json!({ JSON: { "schema": object(fields, &[]) } });
+        self.body(&content, false)
     }
 
     /// It takes any bytes.
     pub(super) fn takes_bytes(self) -> Self {
-        self.body(&json!({ ANY: { "schema": { "type": "string", "format": "binary" } } }))
+        let content = json!({ ANY: { "schema": { "type": "string", "format": "binary" } } });
+        self.body(&content, true)
     }
 
-    fn body(self, content: &Value) -> Self {
+    fn body(self, content: &Value, is_required: bool) -> Self {
         Self {
-            body: Some(json!({ "required": true, "content": content })),
+            body: Some(json!({ "required": is_required, "content": content })),
             ..self
         }
     }
@@ -191,13 +222,9 @@ impl Operation {
             ]);
         }
         if self.has_token {
-            failures.extend([
-                StatusCode::UNAUTHORIZED,
-                StatusCode::FORBIDDEN,
-                StatusCode::TOO_MANY_REQUESTS,
-            ]);
+            failures.extend(group.refused);
         }
-        if has_json || !self.query.is_empty() {
+        if has_json || !self.query.is_empty() || !self.headers.is_empty() {
             failures.push(group.invalid);
         }
         if has_json {
@@ -212,7 +239,7 @@ impl Operation {
     }
 
     /// Returns what the document says.
-    fn describe(self, group: &Group, schemas: &mut Schemas) -> Value {
+    fn describe(self, path: &str, group: &Group, schemas: &mut Schemas) -> Value {
         let failure = (group.failure)(schemas);
         let mut responses = Map::new();
         for status in self.failures(group) {
@@ -232,7 +259,7 @@ impl Operation {
         let mut operation = json!({
             "tags": [group.name],
             "summary": self.text,
-            "parameters": self.parameters(),
+            "parameters": self.parameters(path),
             "responses": responses,
             "security": if self.has_token { json!([{ "token": [] }]) } else { json!([]) },
         });
@@ -242,21 +269,24 @@ impl Operation {
         operation
     }
 
-    fn parameters(&self) -> Vec<Value> {
-        let in_path = self.path.split(['{', '}']).skip(1).step_by(2);
+    fn parameters(&self, path: &str) -> Vec<Value> {
+        let in_path = path.split(['{', '}']).skip(1).step_by(2);
         let in_path = in_path.map(|name| {
             json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
         });
-        let in_query = self.query.iter().map(|it| {
-            json!({
-                "name": it.name,
-                "in": "query",
-                "required": it.is_required,
-                "schema": it.kind.schema(),
-            })
-        });
-        in_path.chain(in_query).collect()
+        let in_query = self.query.iter().map(|it| parameter("query", it));
+        let in_header = self.headers.iter().map(|it| parameter("header", it));
+        in_path.chain(in_query).chain(in_header).collect()
     }
+}
+
+fn parameter(place: &str, it: &Property) -> Value {
+    json!({
+        "name": it.name,
+        "in": place,
+        "required": it.is_required,
+        "schema": it.kind.schema(),
+    })
 }
 
 fn response(status: StatusCode, content: Option<Value>) -> Value {
@@ -273,6 +303,7 @@ impl Method {
             Self::Get => "get",
             Self::Post => "post",
             Self::Put => "put",
+            Self::Delete => "delete",
         }
     }
 
@@ -281,11 +312,12 @@ impl Method {
             Self::Get => MethodFilter::GET,
             Self::Post => MethodFilter::POST,
             Self::Put => MethodFilter::PUT,
+            Self::Delete => MethodFilter::DELETE,
         }
     }
 }
 
-impl Routes {
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No routes yet.
     pub(super) fn of(group: Group) -> Self {
         Self {
@@ -310,7 +342,7 @@ impl Routes {
     /// Adds a route.
     pub(super) fn add<H, T>(mut self, operation: Operation, handler: H) -> Self
     where
-        H: Handler<T, Api>,
+        H: Handler<T, S>,
         T: 'static,
     {
         let path = format!("{}{}", self.group.below, operation.path);
@@ -323,13 +355,13 @@ impl Routes {
     pub(super) fn describe(mut self, operation: Operation) -> Self {
         let path = format!("{}{}", self.group.below, operation.path);
         let method = operation.method.name();
-        let described = operation.describe(&self.group, &mut self.described.schemas);
+        let described = operation.describe(&path, &self.group, &mut self.described.schemas);
         self.described.operations.push((path, method, described));
         self
     }
 
     /// Returns the routes, and what is said of them.
-    pub(super) fn finish(self) -> (Router<Api>, Described) {
+    pub(super) fn finish(self) -> (Router<S>, Described) {
         let Some(style) = self.style else {
             return (self.router, self.described);
         };

@@ -6,10 +6,12 @@ use axum::{
     body::{Body, to_bytes},
 };
 use dialects::describe::forbid_others;
-use http::Request;
+use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
+
+use crate::http_site::SERVICE_TOKEN;
 
 /// What was asked and what was answered.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
     /// The body of the request, if it was JSON.
     pub(crate) sent: Option<&'a Value>,
     pub(crate) status: u16,
@@ -25,39 +28,73 @@ pub(crate) struct Exchange<'a> {
 }
 
 /// The documents speak of themselves in words alone.
-const OF_THE_DOCUMENTS: [&str; 2] = ["/api/v1/api-docs", "/api/v1/async-docs"];
+const OF_THE_DOCUMENTS: [&str; 3] = [
+    "/api/v1/api-docs",
+    "/api/v1/async-docs",
+    "/internal/v1/api-docs",
+];
 
-/// Every site has apps of all dialects, and so the same document.
-static DOCUMENT: OnceCell<Value> = OnceCell::const_new();
+/// A document of routes, fetched once: every site has apps of all dialects, and so the same ones.
+pub(crate) struct Document {
+    /// Where it is.
+    pub(crate) path: &'static str,
+    /// What a failure looks like where no route is.
+    failure: &'static str,
+    fetched: OnceCell<Value>,
+}
 
-/// Checks what the routes of clients answered.
+/// That of the routes that clients have.
+pub(crate) static OF_CLIENTS: Document = Document {
+    path: "/api/v1/api-docs.json",
+    failure: "#/components/schemas/common.Failure",
+    fetched: OnceCell::const_new(),
+};
+
+/// That of the routes that other services have.
+pub(crate) static OF_SERVICES: Document = Document {
+    path: "/internal/v1/api-docs.json",
+    failure: "#/components/schemas/internal.Failure",
+    fetched: OnceCell::const_new(),
+};
+
+/// Checks what a route answered.
 pub(crate) async fn check(router: &Router, exchange: &Exchange<'_>) {
     let is_of_documents = OF_THE_DOCUMENTS
         .iter()
         .any(|it| exchange.path.starts_with(it));
-    if exchange.path.starts_with("/internal/") || is_of_documents {
+    let is_internal = exchange.path.starts_with("/internal/");
+    // Those who have no business at a door do not learn what is behind it.
+    let is_elsewhere = is_internal && exchange.body["message"] == "Route not found";
+    if is_of_documents || is_elsewhere {
         return;
     }
-    let fetched = DOCUMENT.get_or_try_init(async || {
-        let document = fetch(router).await;
+    let known = if is_internal {
+        &OF_SERVICES
+    } else {
+        &OF_CLIENTS
+    };
+    let fetched = known.fetched.get_or_try_init(async || {
+        let document = fetch(router, known).await;
         document
             .get("paths")
             .is_some()
             .then_some(document)
             .ok_or(())
     });
-    // The routes of other services have none.
+    // A router has one of them.
     let Ok(document) = fetched.await else {
         return;
     };
-    if let Err(wrong) = compare(document, exchange) {
+    let failure = json!({ "$ref": known.failure });
+    if let Err(wrong) = compare(document, exchange, &failure) {
         panic!("{wrong}: {exchange:#?}");
     }
 }
 
 /// Asks a router for its document.
-pub(crate) async fn fetch(router: &Router) -> Value {
-    let request = Request::get("/api/v1/api-docs.json")
+pub(crate) async fn fetch(router: &Router, document: &Document) -> Value {
+    let request = Request::get(document.path)
+        .header("authorization", format!("Bearer {SERVICE_TOKEN}"))
         .body(Body::empty())
         .unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
@@ -65,13 +102,12 @@ pub(crate) async fn fetch(router: &Router) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-fn compare(document: &Value, exchange: &Exchange<'_>) -> Result<(), String> {
-    let failure = json!({ "$ref": "#/components/schemas/common.Failure" });
+fn compare(document: &Value, exchange: &Exchange<'_>, failure: &Value) -> Result<(), String> {
     let Some(of_path) = find(document, exchange.path) else {
-        return refused(document, exchange, &[404, 204], &failure);
+        return refused(document, exchange, &[404, 204], failure);
     };
     let Some(operation) = of_path.get(exchange.method.to_lowercase()) else {
-        return refused(document, exchange, &[405, 204], &failure);
+        return refused(document, exchange, &[405, 204], failure);
     };
 
     let response = operation["responses"]
@@ -110,7 +146,7 @@ fn taken(document: &Value, operation: &Value, exchange: &Exchange<'_>) -> Result
     if let (Some(schema), Some(sent)) = (schema, exchange.sent) {
         valid(document, schema, sent, false).map_err(|it| format!("the request: {it}"))?;
     }
-    let given = |name| {
+    let in_query = |name| {
         exchange
             .query
             .split('&')
@@ -118,14 +154,35 @@ fn taken(document: &Value, operation: &Value, exchange: &Exchange<'_>) -> Result
     };
     let parameters = operation["parameters"].as_array();
     let parameters = parameters.into_iter().flatten();
-    let in_query = parameters.filter(|it| it["in"] == "query");
-    for parameter in in_query.filter(|it| it["required"] == true) {
+    for parameter in parameters.filter(|it| it["required"] == true) {
         let name = parameter["name"].as_str().unwrap_or_default();
-        if !given(name) {
+        let is_given = match parameter["in"].as_str() {
+            Some("query") => in_query(name),
+            Some("header") => exchange.headers.contains_key(name),
+            _ => true,
+        };
+        if !is_given {
             return Err(format!("{name} is not needed"));
         }
     }
     Ok(())
+}
+
+/// Returns what is described: paths, methods, and what is said of each.
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, of_path)| {
+        let of_path = of_path.as_object().unwrap().iter();
+        of_path.map(|(method, it)| (path.clone(), method.clone(), it.clone()))
+    });
+    operations.collect()
+}
+
+/// Fills all places of a template in.
+pub(crate) fn filled(template: &str, with: &str) -> String {
+    let parts = template.split('/');
+    let parts = parts.map(|part| if part.starts_with('{') { with } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Returns what is said of a path.
@@ -185,12 +242,14 @@ fn what_is_not_described_fails() {
             method,
             path,
             query: "",
+            headers: &HeaderMap::new(),
             sent: None,
             status,
             content_type: "application/json",
             body: &body,
         };
-        compare(&document, &exchange).is_ok()
+        let failure = json!({ "$ref": OF_CLIENTS.failure });
+        compare(&document, &exchange, &failure).is_ok()
     };
 
     assert!(check("GET", "/calls/1", 200, json!({ "id": "1" })));

@@ -507,6 +507,7 @@ impl Ask {
     pub(crate) async fn of(self, router: &Router) -> Answer {
         let request = self.request.body(self.body).unwrap();
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let headers = request.headers().clone();
         let response = router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
@@ -522,6 +523,7 @@ impl Ask {
             method: method.as_str(),
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
+            headers: &headers,
             sent: self.json.as_ref(),
             status: answer.status.as_u16(),
             content_type: content_type.map_or("", |it| it.to_str().unwrap()),

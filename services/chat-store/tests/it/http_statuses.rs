@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use service_kit::limits::Rate;
 
 use crate::{
-    http_described::{fetch, template},
-    http_site::{Ask, NOTHING, PATIENT, PUBLIC_URL, STRANGER, Site, ice_servers, meeting, with},
+    http_described::{OF_CLIENTS, OF_SERVICES, fetch, filled, operations, template},
+    http_site::{
+        Ask, BOOKING, NOTHING, PATIENT, PUBLIC_URL, SERVICE_TOKEN, STRANGER, Site, ice_servers,
+        meeting, with,
+    },
 };
 
 /// Of a client that stops in the middle: of all that read a body, by the same code.
@@ -34,7 +37,7 @@ impl<'a> Asker<'a> {
     async fn new(site: &'a Site) -> Self {
         let once = Rate::of(1, Duration::from_hours(1), 1);
         Self {
-            document: fetch(&site.clients).await,
+            document: fetch(&site.clients, &OF_CLIENTS).await,
             site,
             hasty: rest::router(site.app.clone(), site.verifier.clone(), ice_servers(), once),
             given: Given::new(),
@@ -62,22 +65,19 @@ impl<'a> Asker<'a> {
 
     /// Asks for what follows from what a route reads.
     async fn ask_wrongly(&mut self, template: &str, method: &str, operation: &Value) {
-        let path = template.replace("{id}", NOTHING);
+        let path = filled(template, NOTHING);
         for tag in operation["tags"].as_array().unwrap() {
             let who = user_of(tag.as_str().unwrap(), template);
             self.ask("", method, &path, |ask| ask).await;
             self.ask(foreign_to(who), method, &path, |ask| ask).await;
             self.ask(who, method, &path, |ask| ask).await;
-            let malformed = template.replace("{id}", &"x".repeat(200));
+            let malformed = filled(template, &"x".repeat(200));
             self.ask(who, method, &malformed, |ask| ask).await;
             for name in integers(operation) {
                 let path = format!("{path}?{name}=x");
                 self.ask(who, method, &path, |ask| ask).await;
             }
-            if operation
-                .pointer("/requestBody/content/application~1json")
-                .is_some()
-            {
+            if takes_json(operation) {
                 let text = "{}".to_owned();
                 self.ask(who, method, &path, |ask| ask.raw("text/plain", text))
                     .await;
@@ -98,35 +98,24 @@ impl<'a> Asker<'a> {
             self.ask_wrongly(&template, &method, &operation).await;
         }
     }
-
-    /// Returns what is described and was not given.
-    fn missing(&self) -> Given {
-        let described = operations(&self.document).into_iter();
-        let described = described.flat_map(|(template, method, operation)| {
-            let statuses: Vec<String> = operation["responses"]
-                .as_object()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect();
-            let refusals = statuses
-                .into_iter()
-                .filter(|it| it.starts_with('4') && it != SLOW);
-            refusals
-                .map(move |status| (template.clone(), method.clone(), status))
-                .collect::<Vec<_>>()
-        });
-        described.filter(|it| !self.given.contains(it)).collect()
-    }
 }
 
-fn operations(document: &Value) -> Vec<(String, String, Value)> {
-    let paths = document["paths"].as_object().unwrap().iter();
-    let operations = paths.flat_map(|(path, of_path)| {
-        let of_path = of_path.as_object().unwrap().iter();
-        of_path.map(|(method, it)| (path.clone(), method.clone(), it.clone()))
-    });
-    operations.collect()
+/// Returns what is described and was not given.
+fn missing(document: &Value, given: &Given) -> Given {
+    let mut missing = Given::new();
+    for (template, method, operation) in operations(document) {
+        let statuses = operation["responses"].as_object().unwrap().keys();
+        for status in statuses.filter(|it| it.starts_with('4') && *it != SLOW) {
+            missing.insert((template.clone(), method.clone(), status.clone()));
+        }
+    }
+    missing.retain(|it| !given.contains(it));
+    missing
+}
+
+fn takes_json(operation: &Value) -> bool {
+    let content = "/requestBody/content/application~1json";
+    operation.pointer(content).is_some()
 }
 
 fn integers(operation: &Value) -> Vec<&str> {
@@ -189,7 +178,61 @@ async fn no_refusal_is_described_that_never_comes() {
     asker.repeat_keys().await;
     asker.upload_wrongly().await;
 
-    assert_eq!(asker.missing(), Given::new());
+    assert_eq!(missing(&asker.document, &asker.given), Given::new());
+}
+
+#[tokio::test]
+async fn no_refusal_to_services_is_described_that_never_comes() {
+    let site = Site::start().await;
+    let document = fetch(&site.internal, &OF_SERVICES).await;
+    let mut given = Given::new();
+    let bearer = format!("Bearer {SERVICE_TOKEN}");
+
+    site.tell("POST", "messages", &said_once("one")).await;
+    let held = Ask::new(
+        "PUT",
+        &format!("/internal/v1/apps/jiggy/holds/users/{PATIENT}"),
+    )
+    .header("authorization", &bearer)
+    .header("chat-actor", "olga")
+    .json(&json!({"reason": "a case"}));
+    assert_eq!(held.of(&site.internal).await.status, 204);
+    for (template, method, operation) in operations(&document) {
+        let of = |app: &str| template.replace("{app}", app).replace("{kind}", "users");
+        let path = filled(&of("jiggy"), PATIENT);
+        let ask = |path: &str| Ask::new(&method.to_uppercase(), path);
+        let services = |path: &str, actor: &str| {
+            let ask = ask(path).header("authorization", &bearer);
+            ask.header("chat-actor", actor)
+        };
+        let mut asked = vec![ask(&path), services(&path, " ")];
+        if takes_json(&operation) {
+            let long = json!({ "long": "x".repeat(1_000_000) });
+            asked.extend([
+                services(&filled(&of("nobody"), PATIENT), "olga").json(&json!({})),
+                services(&path, "olga").raw("text/plain", "{}"),
+                services(&path, "olga").json(&long),
+            ]);
+        } else {
+            let path = format!("{}?user={PATIENT}", filled(&of("nobody"), PATIENT));
+            asked.push(services(&path, "olga"));
+        }
+        if template.ends_with("/messages") {
+            asked.push(services(&path, "olga").json(&said_once("another")));
+        } else if template.ends_with("/erasure") {
+            asked.push(services(&path, "olga"));
+        }
+        for ask in asked {
+            let status = ask.of(&site.internal).await.status;
+            given.insert((template.clone(), method.clone(), status.as_str().to_owned()));
+        }
+    }
+
+    assert_eq!(missing(&document, &given), Given::new());
+}
+
+fn said_once(text: &str) -> Value {
+    json!({"bookingId": BOOKING, "content": text, "idempotencyKey": "a-key"})
 }
 
 impl Asker<'_> {

@@ -26,7 +26,7 @@ use super::{
     error::{RestError, restyle},
     files::FILE,
     page::{LIMIT, OFFSET, PART},
-    routes::{Group, NO_SUCH, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, TO_USERS, get, post},
 };
 use crate::app::Caller;
 
@@ -36,6 +36,7 @@ const GROUP: Group = Group {
     below: "/api/messages",
     failure: Schemas::refer::<FailureBody<'static>>,
     invalid: StatusCode::BAD_REQUEST,
+    refused: TO_USERS,
 };
 
 const SENDER: [Property; 2] = [

@@ -24,7 +24,7 @@ use super::{
     error::RestError,
     files::FILE,
     page::{LIMIT, PART, SKIP},
-    routes::{Group, NO_SUCH, Routes, get, post, put},
+    routes::{Group, NO_SUCH, Routes, TO_USERS, get, post, put},
 };
 use crate::app::{Caller, presence::Roster};
 
@@ -34,6 +34,7 @@ const GROUP: Group = Group {
     below: "",
     failure: Schemas::refer::<FailureBody<'static>>,
     invalid: StatusCode::BAD_REQUEST,
+    refused: TO_USERS,
 };
 
 /// At most 100, here alone.

@@ -27,7 +27,7 @@ use super::{
     error::{RestError, restyle},
     fields::Fields,
     page::{LIMIT, PART, SKIP},
-    routes::{Group, NO_SUCH, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, TO_USERS, get, post},
 };
 use crate::app::Caller;
 
@@ -40,6 +40,7 @@ const GROUP: Group = Group {
     below: "/api",
     failure: Schemas::refer::<FailureBody<'static>>,
     invalid: StatusCode::UNPROCESSABLE_ENTITY,
+    refused: TO_USERS,
 };
 
 const SELF: [Property; 1] = [needed("user_email", Kind::Email)];

@@ -29,7 +29,7 @@ use super::{
     fields::Fields,
     files::FILE,
     page::{LIMIT, OFFSET, PART},
-    routes::{Group, NO_SUCH, Routes, get, post},
+    routes::{Group, NO_SUCH, Routes, TO_USERS, get, post},
 };
 use crate::app::Caller;
 
@@ -39,6 +39,7 @@ const GROUP: Group = Group {
     below: "/api/v1",
     failure: Schemas::refer::<FailureBody<'static>>,
     invalid: StatusCode::BAD_REQUEST,
+    refused: TO_USERS,
 };
 
 const MEETING: [Property; 3] = [

@@ -1,7 +1,8 @@
-//! What this store says of itself to people who write clients: two documents, and a page for each.
+//! What this store says of itself to people who write clients: two documents, and a page for each. And one
+//! to those who write other services, without a page.
 //!
-//! They are made once, when somebody asks. They speak of the dialects that apps here have, hold nothing of
-//! any app or user, and so ask for no token.
+//! They speak of the dialects that apps here have, hold nothing of any app or user, and so those for
+//! clients ask for no token.
 
 mod assets;
 mod openapi;
@@ -35,12 +36,25 @@ const SWAGGER: &str = "default-src 'none'; script-src 'self'; style-src 'self' '
                        img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                        frame-ancestors 'none'";
 
-/// Returns the routes of the documents.
+/// Returns the route of the document for other services.
+pub(super) fn of_services<S: Clone + Send + Sync + 'static>(
+    described: Vec<Described>,
+) -> Router<S> {
+    let openapi = openapi::document(&openapi::OF_SERVICES, described);
+    let openapi = Bytes::from(openapi.to_string());
+    Router::new().route(
+        "/internal/v1/api-docs.json",
+        get(async move || file(JSON, STILL, openapi)),
+    )
+}
+
+/// Returns the routes of the documents for clients.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(
     dialects: Vec<Dialect>,
     described: Vec<Described>,
 ) -> Router<S> {
-    let openapi = Bytes::from(openapi::document(described).to_string());
+    let openapi = openapi::document(&openapi::OF_CLIENTS, described);
+    let openapi = Bytes::from(openapi.to_string());
     let asyncapi = Arc::new(LazyLock::new(move || {
         let document = dialects::describe::asyncapi(&dialects);
         let page = sockets::page(&document);
