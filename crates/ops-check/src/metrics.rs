@@ -148,8 +148,8 @@ fn count_labels(
                     kind: kind.to_owned(),
                     ..Described::default()
                 });
-            for before in call.split(" =>").filter(|before| before.ends_with('"')) {
-                let label = before.trim_end_matches('"').rsplit('"').next().unwrap();
+            for (end, _) in call.match_indices("\" =>") {
+                let label = call[..end].rsplit('"').next().unwrap();
                 metric.labels.insert(label.to_owned());
             }
         }

@@ -5,6 +5,7 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     Health, Lifecycle, TelemetryArgs, TlsArgs, admin, lifecycle::Signals, serve, telemetry, trace,
@@ -14,12 +15,14 @@ use crate::{
 const HARD_GRACE: Duration = Duration::from_secs(2);
 
 /// What `start` receives: the handles of the running process. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Service {
     /// The end of the process, and the tasks that it waits for.
     pub lifecycle: Lifecycle,
     /// What `/readyz` says.
     pub health: Health,
+    /// What greets those who connect to its ports, if they speak TLS.
+    pub tls: Option<TlsAcceptor>,
 }
 
 impl Service {
@@ -28,7 +31,11 @@ impl Service {
     pub fn detached() -> Self {
         let lifecycle = Lifecycle::new();
         let health = Health::new(&lifecycle);
-        Self { lifecycle, health }
+        Self {
+            lifecycle,
+            health,
+            tls: None,
+        }
     }
 }
 
@@ -123,10 +130,13 @@ where
         .build()
         .context("starting the async runtime")?;
     let clean = runtime.block_on(async {
-        let service = Service::detached();
+        let service = Service {
+            tls: tls.acceptor()?,
+            ..Service::detached()
+        };
         let signals = Signals::listen().context("listening for signals")?;
         tokio::spawn(service.lifecycle.clone().obey(signals));
-        serve_admin(name, admin_listen, tls, service.health.clone(), metrics).await?;
+        serve_admin(name, admin_listen, service.clone(), metrics).await?;
 
         if let Some(outcome) = started(&service, start(service.clone())).await {
             outcome?;
@@ -162,11 +172,9 @@ where
 async fn serve_admin(
     name: &str,
     address: SocketAddr,
-    tls: &TlsArgs,
-    health: Health,
+    Service { health, tls, .. }: Service,
     metrics: PrometheusHandle,
 ) -> anyhow::Result<()> {
-    let tls = tls.acceptor()?;
     let listener = bind(address, &admin_setting(name)).await?;
     let address = listener.local_addr()?;
     tracing::info!(admin.address = %address, "admin port is open");

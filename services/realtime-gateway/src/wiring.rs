@@ -124,7 +124,10 @@ pub struct Serving {
 /// Returns what the operator has to correct.
 pub async fn serve(service: &Service, config: &Config, ports: Ports) -> anyhow::Result<Serving> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
-    let transport = transport_config(config, Arc::clone(&ports.peers))?;
+    let transport = transport::Config {
+        tls: service.tls.clone(),
+        ..transport_config(config, Arc::clone(&ports.peers))?
+    };
     let listener = bind(config.listen, "GATEWAY_LISTEN").await?;
     let address = listener.local_addr()?;
     apps.watch_keys(&service.lifecycle).await;
@@ -335,7 +338,6 @@ fn transport_config(config: &Config, peers: Arc<Peers>) -> anyhow::Result<transp
         sid_key: sid_key(config)?,
         trusted_proxies: connections.trusted_proxies.clone(),
         pages: pages(config)?,
-        tls: config.tls.acceptor()?,
         ..transport::Config::default()
     })
 }

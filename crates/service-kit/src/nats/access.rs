@@ -2,7 +2,7 @@
 //!
 //! It connects nowhere.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use async_nats::{ConnectOptions, ServerAddr};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use nkeys::{KeyPair, KeyPairType};
 use rustls::ClientConfig;
 
 use super::NatsError;
-use crate::{NatsArgs, Secret, tls};
+use crate::{NatsArgs, Secret, TlsError, tls};
 
 /// The settings of NATS, read and checked.
 #[derive(Clone)]
@@ -18,8 +18,16 @@ pub struct NatsAccess {
     /// At least one.
     pub servers: Vec<ServerAddr>,
     /// How to speak TLS, which is spoken if this is there and never else.
-    pub tls: Option<ClientConfig>,
+    pub tls: Option<NatsTls>,
     nkey: Option<(Secret, KeyPair)>,
+}
+
+/// Where it is written whom to believe, and what to show. The files are read for each connection, so
+/// what was renewed there counts from the next one.
+#[derive(Debug, Clone)]
+pub struct NatsTls {
+    ca: PathBuf,
+    own: Option<(PathBuf, PathBuf)>,
 }
 
 /// What a server that asked with a nonce is answered.
@@ -47,12 +55,13 @@ impl NatsArgs {
         if servers.is_empty() {
             return Err(NatsError::NoUrl);
         }
-        let own = self
-            .nats_cert_file
-            .as_deref()
-            .zip(self.nats_key_file.as_deref());
-        let tls = match &self.nats_ca_file {
-            Some(ca) => Some(tls::client(ca, own)?),
+        let tls = match self.nats_ca_file.clone() {
+            Some(ca) => {
+                let own = self.nats_cert_file.clone().zip(self.nats_key_file.clone());
+                let tls = NatsTls { ca, own };
+                tls.config()?;
+                Some(tls)
+            }
             None if servers.iter().any(ServerAddr::tls_required) => {
                 return Err(NatsError::NoAuthority);
             }
@@ -69,6 +78,18 @@ impl NatsArgs {
             None => None,
         };
         Ok(NatsAccess { servers, tls, nkey })
+    }
+}
+
+impl NatsTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`TlsError`] that names the one that cannot be used; whoever connects tries again.
+    pub fn config(&self) -> Result<ClientConfig, TlsError> {
+        let own = self.own.as_ref().map(|(own, key)| (&**own, &**key));
+        tls::client(&self.ca, own)
     }
 }
 
@@ -89,8 +110,12 @@ impl NatsAccess {
             Some((seed, _)) => ConnectOptions::with_nkey(seed.expose().to_owned()),
             None => ConnectOptions::new(),
         };
-        match &self.tls {
-            Some(config) => options.require_tls(true).tls_client_config(config.clone()),
+        let Some(NatsTls { ca, own }) = &self.tls else {
+            return options;
+        };
+        let options = options.require_tls(true).add_root_certificates(ca.clone());
+        match own {
+            Some((own, key)) => options.add_client_certificate(own.clone(), key.clone()),
             None => options,
         }
     }

@@ -47,7 +47,7 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(5);
 /// Returns what an operator has to put right: a port in use, a broken apps file, a database whose
 /// schema cannot be migrated.
 pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
-    let Service { lifecycle, health } = service;
+    let (lifecycle, health) = (service.lifecycle, service.health);
     lifecycle.drain_within(config.lifecycle.drain_timeout);
     Metric::describe_all();
 
@@ -55,7 +55,6 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
     let apps = Arc::new(Apps::load(&config.apps.apps_file)?);
     let public = bind(config.listen, "STORE_LISTEN").await?;
     let internal = bind(config.internal_listen, "STORE_INTERNAL_LISTEN").await?;
-    let tls = config.tls.acceptor()?;
     let access = config.nats.access()?;
     let redis = config.redis.address()?;
     apps.watch_keys(&lifecycle).await;
@@ -117,11 +116,11 @@ pub async fn start(config: Config, service: Service) -> anyhow::Result<()> {
         config.ice.servers(),
         config.requests.rate(),
     );
-    let serving = serve(public, tls.clone(), routes, lifecycle.clone());
+    let serving = serve(public, service.tls.clone(), routes, lifecycle.clone());
     lifecycle.spawn("rest", serving);
     let records = officers(&app, [&pg, &custodian], journal, &lifecycle);
     let routes = http::internal_router(records, &config.service_token);
-    let serving = serve(internal, tls, routes, lifecycle.clone());
+    let serving = serve(internal, service.tls, routes, lifecycle.clone());
     lifecycle.spawn("internal http", serving);
 
     lifecycle.spawn(

@@ -10,7 +10,7 @@ use chat_store::{
 };
 use redis::IntoConnectionInfo as _;
 use service_kit::{Lifecycle, NatsArgs, Service, TlsArgs, serve};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use test_kit::{
     eventually,
     nats::Server,
@@ -44,11 +44,13 @@ async fn postgres_is_believed_by_its_certificate_alone() {
     let real = format!("{}:{}", sql.get_host(), sql.get_port());
     let issued = known.issue("localhost").unwrap();
     let port = door(&issued, Before::Postgres, real).await.unwrap().port();
-    let connect = async |host: &str, port, query: String| {
+    let url = |host: &str, port: u16, query: &str| {
         let (before, place) = world.url().rsplit_once('@').unwrap();
         let (_, database) = place.split_once('/').unwrap();
-        let url = format!("{before}@{host}:{port}/{database}?{query}");
-        Pg::connect(&url, 1).await.map(drop)
+        format!("{before}@{host}:{port}/{database}?{query}")
+    };
+    let connect = async |host: &str, port, query: String| {
+        Pg::connect(&url(host, port, &query), 1).await.map(drop)
     };
     let full = |ca: &Path| format!("sslmode=verify-full&sslrootcert={}", ca.display());
 
@@ -61,6 +63,13 @@ async fn postgres_is_believed_by_its_certificate_alone() {
     assert!(bare.is_err());
     let server_without = connect(sql.get_host(), sql.get_port(), full(&known.file())).await;
     assert!(matches!(server_without, Err(sqlx::Error::Tls(_))));
+
+    // A pool that is there already believes what was written meanwhile.
+    let url = url("localhost", port, &full(&other.file()));
+    let pool = PgPool::connect_lazy(&url).unwrap();
+    assert!(pool.acquire().await.is_err());
+    std::fs::copy(known.file(), other.file()).unwrap();
+    assert!(pool.acquire().await.is_ok());
 }
 
 #[tokio::test]
@@ -178,6 +187,30 @@ async fn nats_may_ask_the_service_for_a_certificate() {
     assert_eq!(right, Ok(()));
     assert!(wrong.is_err());
     assert!(none.is_err());
+}
+
+#[tokio::test]
+async fn what_the_service_shows_nats_and_whom_it_believes_can_be_renewed() {
+    let [known, other] = authorities();
+    let broker = broker(&known, &known.issue("localhost").unwrap(), true).await;
+    let url = broker.url().replace("127.0.0.1", "localhost");
+    let own = other.issue("store").unwrap();
+    let access = args(url, Some(&other), Some(&own)).access().unwrap();
+    let health = Service::detached().health.dependency("nats");
+    let connecting = service_kit::nats::connect(&access, STORE_INBOX, "test", health.clone());
+    let client = connecting.await.unwrap();
+    eventually("it is refused", async || {
+        health.reason().filter(|reason| reason != "connecting")
+    })
+    .await;
+
+    let new = known.issue("store").unwrap();
+    std::fs::copy(known.file(), other.file()).unwrap();
+    std::fs::copy(new.certificate, own.certificate).unwrap();
+    std::fs::copy(new.key, own.key).unwrap();
+
+    eventually("it is let in", async || health.is_up().then_some(())).await;
+    client.flush().await.unwrap();
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use service_kit::nats::NatsAccess;
+use service_kit::{TlsError, nats::NatsAccess};
 use tokio::{
     io::{
         AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
@@ -72,6 +72,8 @@ pub enum InterestError {
     LameDuck,
     #[error("the server wants TLS, and there is no NATS_CA_FILE")]
     NoAuthority,
+    #[error("the files for TLS cannot be used")]
+    Files(#[from] TlsError),
     #[error("the server's name can be in no certificate")]
     Name(#[from] InvalidDnsNameError),
 }
@@ -208,7 +210,7 @@ impl InterestConnection {
         match &self.access.tls {
             Some(tls) => {
                 let name = ServerName::try_from(server.host().to_owned())?;
-                let tls = TlsConnector::from(Arc::new(tls.clone()));
+                let tls = TlsConnector::from(Arc::new(tls.config()?));
                 // What else was read was said by anybody, and is dropped.
                 incoming = Incoming::new(Box::new(tls.connect(name, incoming.read).await?));
             }

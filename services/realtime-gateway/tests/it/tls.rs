@@ -7,7 +7,7 @@ use nkeys::KeyPair;
 use realtime_gateway::{
     config::Config, nats::InterestConnection, ports::Inbox, registry::UserKey, transport,
 };
-use service_kit::TlsArgs;
+use service_kit::{TlsArgs, nats::NatsAccess};
 use test_kit::{
     nats::Server,
     tls::{Authority, Issued},
@@ -39,11 +39,18 @@ impl Inbox for Nobody {
 
 /// Connects once; tells whether it was let in, or else why not.
 async fn interest(url: &str, settings: &[String]) -> Result<(), String> {
+    connected(access(url, settings)?).await
+}
+
+fn access(url: &str, settings: &[String]) -> Result<NatsAccess, String> {
     let url = format!("--nats-url={url}");
     let fixed = ["gateway", "--apps-file=apps.toml", &url];
     let settings = settings.iter().map(String::as_str);
     let config = Config::parse_from(fixed.into_iter().chain(settings));
-    let access = config.nats.access().map_err(|error| error.to_string())?;
+    config.nats.access().map_err(|error| error.to_string())
+}
+
+async fn connected(access: NatsAccess) -> Result<(), String> {
     let connection = Arc::new(InterestConnection::new(access, "test".to_owned()));
     let (told, outcome) = oneshot::channel();
     let told = Mutex::new(Some(told));
@@ -127,6 +134,29 @@ async fn nats_may_ask_the_gateway_for_a_certificate() {
     assert_eq!(interest(&url, &own(&known)).await, Ok(()));
     assert!(interest(&url, &own(&other)).await.is_err());
     assert!(interest(&url, &[believing(&known)]).await.is_err());
+}
+
+#[tokio::test]
+async fn what_the_gateway_shows_nats_and_whom_it_believes_can_be_renewed() {
+    let [known, other] = authorities();
+    let broker = broker(&known, true);
+    up(&broker).await;
+    let url = broker.url().replace("127.0.0.1", "localhost");
+    let Issued { certificate, key } = other.issue("gateway").unwrap();
+    let settings = [
+        believing(&other),
+        format!("--nats-cert-file={}", certificate.display()),
+        format!("--nats-key-file={}", key.display()),
+    ];
+    let access = access(&url, &settings).unwrap();
+    assert!(connected(access.clone()).await.is_err());
+
+    let new = known.issue("gateway").unwrap();
+    std::fs::copy(known.file(), other.file()).unwrap();
+    std::fs::copy(new.certificate, certificate).unwrap();
+    std::fs::copy(new.key, key).unwrap();
+
+    assert_eq!(connected(access).await, Ok(()));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! Postgres and Redis have drivers that read settings of their own; which connection speaks TLS is
 //! said where it is made.
 
+mod shown;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,6 +19,8 @@ use rustls::{
     },
 };
 use tokio_rustls::TlsAcceptor;
+
+use self::shown::Shown;
 
 /// What every port of the process shows. Without it they speak plain HTTP, for a load balancer or a
 /// mesh that ends TLS before them.
@@ -62,31 +66,31 @@ pub enum TlsError {
 }
 
 impl TlsArgs {
-    /// Returns what greets those who connect, if they are to be greeted.
+    /// Returns what greets those who connect, if they are to be greeted. It shows what the files hold
+    /// a minute after they were written at the latest; what cannot be used there is logged and never
+    /// shown. Clones share it, and one is enough for a process: [`crate::Service::tls`].
     ///
     /// # Errors
     ///
     /// Returns a [`TlsError`] that names the file; `start` hands it on.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside a tokio runtime, which reads the files again.
     pub fn acceptor(&self) -> Result<Option<TlsAcceptor>, TlsError> {
         let Some((path, key)) = self.files() else {
             return Ok(None);
         };
+        let shown = Arc::new(Shown::read(path, key)?);
+        tokio::spawn(Arc::clone(&shown).renew());
         let config = ServerConfig::builder()
             .with_no_client_auth()
-            .with_single_cert(certificates(path)?, private_key(key)?)
-            .map_err(|source| pair(path, source))?;
+            .with_cert_resolver(shown);
         Ok(Some(Arc::new(config).into()))
     }
 
-    /// Returns the certificate itself, without those above it.
-    pub(crate) fn certificate(&self) -> Result<Option<CertificateDer<'static>>, TlsError> {
-        let Some((path, _)) = self.files() else {
-            return Ok(None);
-        };
-        Ok(certificates(path)?.into_iter().next())
-    }
-
-    fn files(&self) -> Option<(&Path, &Path)> {
+    /// The certificate and its key, if ports speak TLS.
+    pub(crate) fn files(&self) -> Option<(&Path, &Path)> {
         self.tls_cert_file
             .as_deref()
             .zip(self.tls_key_file.as_deref())
