@@ -54,6 +54,7 @@ mod serve;
 mod telemetry;
 mod tls;
 pub mod trace;
+mod unread;
 
 pub use args::{AppsArgs, LifecycleArgs, NatsArgs, OtlpEndpoint, OtlpEndpointError, TelemetryArgs};
 pub use clock::now;

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::Lifecycle;
+use crate::{Lifecycle, unread::Impatient};
 
 /// Most connections of one listener; more wait in the backlog.
 const MAX_CONNECTIONS: usize = 4_096;
@@ -101,6 +101,64 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(Impatient::new(stream)),
+            TowerToHyperService::new(router),
+        );
     Ok(watcher.watch(connection).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    /// Much more than the connection holds.
+    const ANSWER: usize = 1_000_000;
+
+    /// Asks for an answer that does not fit into the connection; returns the client's end, and how the
+    /// server's comes to its end.
+    async fn ask(graceful: &GracefulShutdown) -> (DuplexStream, JoinHandle<Result<(), Error>>) {
+        let router = Router::new().route("/", get(async || "x".repeat(ANSWER)));
+        let (mut client, server) = duplex(64_000);
+        let watcher = graceful.watcher();
+        let answering = tokio::spawn(answer(server, router, watcher));
+        let request = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        (client, answering)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_nothing_of_an_answer_is_disconnected() {
+        let graceful = GracefulShutdown::new();
+        let (_client, answering) = ask(&graceful).await;
+
+        let error = answering.await.unwrap().unwrap_err();
+
+        let cause = error.source().unwrap().downcast_ref::<std::io::Error>();
+        assert_eq!(cause.unwrap().kind(), std::io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_gets_all_of_an_answer() {
+        let graceful = GracefulShutdown::new();
+        let (mut client, answering) = ask(&graceful).await;
+
+        let (mut read, mut part) = (0, vec![0; 64_000]);
+        loop {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            match client.read(&mut part).await.unwrap() {
+                0 => break,
+                more => read += more,
+            }
+        }
+
+        assert!(ANSWER < read, "{read}");
+        answering.await.unwrap().unwrap();
+    }
 }

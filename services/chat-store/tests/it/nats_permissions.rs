@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
 use chat_domain::{AppId, UserId};
 use chat_proto::subject::{
     IN_DEAD, JOURNAL_ALL, JOURNAL_STREAM, REVOKED, RPC_ALL, Rpc, STORE_QUEUE, USED, gateway_beat,
@@ -67,6 +67,23 @@ fn of_user() -> String {
 /// Where gateways note what became of that user's messages.
 fn noted() -> String {
     journal(&app(), &UserId::new("u").unwrap())
+}
+
+#[tokio::test]
+async fn whoever_the_broker_does_not_know_is_not_let_in() {
+    let broker = broker();
+    let (known, _) = login(&broker, "internal").await;
+    known.flush().await.unwrap();
+    let stranger = KeyPair::new_user().seed().unwrap();
+
+    for options in [
+        ConnectOptions::new(),
+        ConnectOptions::with_nkey(stranger),
+        ConnectOptions::with_user_and_password("admin".to_owned(), "guessed".to_owned()),
+    ] {
+        let refused = options.connect(broker.server.url()).await.unwrap_err();
+        assert_eq!(refused.kind(), ConnectErrorKind::AuthorizationViolation);
+    }
 }
 
 #[tokio::test]
