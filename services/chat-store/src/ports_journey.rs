@@ -2,9 +2,14 @@
 //!
 //! Not here: what follows from it, which is `app::journey`'s. Nothing of it is what somebody wrote.
 
+use std::time::Duration;
+
 use chat_domain::{AppId, ConversationId, MessageId, Seq, Timestamp, UserId, call::DeviceId};
 
 use crate::ports::Answer;
+
+/// From how long before the message notes are read: what a gateway that died last said of the user.
+pub const LOOK_BACK: Duration = Duration::from_mins(15);
 
 /// What the database knows of a message and a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub struct Stored {
     pub revoked_until: Option<Timestamp>,
     /// When the user was shown the message by an answer, oldest first: at most ten.
     pub shown: Vec<Shown>,
+    /// Connections of the user that stores were told of since then, as [`DeviceId`] prints them: at most
+    /// a hundred, the newest. Gateways noted each, unless the notes were lost.
+    pub connected: Vec<String>,
 }
 
 /// A user that was shown a message by an answer, not by an event.
@@ -97,9 +105,24 @@ pub enum Seen {
     Skipped,
     Held,
     Nobody,
-    Came { socket: Named, is_back: bool },
-    Went { socket: Named, reason: String },
-    Stands { socket: Named, standing: Standing },
+    Came {
+        socket: Named,
+        is_back: bool,
+    },
+    Went {
+        socket: Named,
+        reason: String,
+    },
+    /// Where it stands, said to whoever asks now.
+    Stands {
+        socket: Named,
+        standing: Standing,
+    },
+    /// Where it stood, said to somebody before.
+    Stood {
+        socket: Named,
+        standing: Standing,
+    },
 }
 
 /// A note of a gateway.

@@ -1,12 +1,14 @@
 // Why a device did not get a message: each cause, made with stock clients, and the hop that is named.
 import assert from 'node:assert/strict';
+import process from 'node:process';
 import { describe, test } from 'node:test';
 
 import { POLLING, connect, connectAndJoin, gateway, send } from '../lib/client.mjs';
 import { newConversation, newUser } from '../lib/directory.mjs';
 import { app as consult, booking, serviceToken, stores } from '../lib/environment.mjs';
+import { ownGateway } from '../lib/own-gateway.mjs';
 import { comeBack, drop } from '../lib/recovery.mjs';
-import { DEADLINE_MS, posted } from '../lib/rest.mjs';
+import { DEADLINE_MS, as, posted } from '../lib/rest.mjs';
 import { connectRoot, newBooking } from '../lib/root.mjs';
 
 const store = stores.at(-1).internal_url;
@@ -31,6 +33,24 @@ async function journeyOf(code, hop, ...of) {
       return found;
     }
     assert.ok(performance.now() < deadline, `${code} is not said: ${JSON.stringify(found)}`);
+  }
+}
+
+/** Starts a gateway beside the others, to be killed. */
+const consultGateway = (t) =>
+  ownGateway(
+    t,
+    `[apps.${consult.name}]\ndialect = "consult"\n
+     [[apps.${consult.name}.keys]]\nalgorithm = "HS256"\nsecret = "${consult.secret}"\n`,
+  );
+
+/** Waits until a contact is told that a user is there: so stores have heard of the device. */
+async function online(user, contact) {
+  const deadline = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const { data } = await as(contact).get('/chat/presence', { params: { userIds: user.id } });
+    if (data[0].isOnline) return;
+    assert.ok(performance.now() < deadline, 'nobody is told that the user is there');
   }
 }
 
@@ -138,5 +158,29 @@ describe('the journey of a message', { concurrency: 4 }, () => {
     const found = await journeyOf('not_joined', 'session', ack.message._id, owner, booking);
 
     assert.equal(found.devices[0].socketId, outside.socket.id);
+  });
+
+  test('is not known where a gateway was killed, however long it had the device', async (t) => {
+    for (const isNoted of [true, false]) {
+      const { consultant, patient, ids } = await newConversation();
+      const own = await consultGateway(t);
+      const client = await connect(t, patient, { url: own.url });
+      if (isNoted) {
+        const { message } = await posted(consultant, ids, 'before');
+        await journeyOf('delivered', 'client', message.id, patient);
+      } else {
+        await online(patient, consultant);
+      }
+      // It hears of nothing any more, and says nothing.
+      process.kill(own.pid, 'SIGSTOP');
+      const { message } = await posted(consultant, ids, 'to a gateway that dies');
+      process.kill(own.pid, 'SIGKILL');
+      await client.next('(disconnect)');
+
+      const found = await journeyOf('journal_incomplete', 'gateway', message.id, patient);
+
+      assert.ok(found.devices.every(({ state }) => state === 'silent'));
+      assert.ok(!isNoted || found.devices.length === 1);
+    }
   });
 });

@@ -29,15 +29,15 @@ use tokio::time::{Instant, timeout};
 use super::publisher::VERSION;
 use crate::{
     ports::Answer,
-    ports_journey::{Named, Question, Seen, Sighting, SightingLog, Sightings, Standing, Way},
+    ports_journey::{
+        LOOK_BACK, Named, Question, Seen, Sighting, SightingLog, Sightings, Standing, Way,
+    },
 };
 
 /// For how long notes are kept.
 const MAX_AGE: Duration = Duration::from_hours(24);
 /// How long JetStream may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// From how long before the message notes are read: what a gateway that died last said of the user.
-const LOOK_BACK: Duration = Duration::from_mins(15);
 /// How long gateways have to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long one question may take.
@@ -113,6 +113,8 @@ impl JournalStream {
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(config).await?;
+        // What was said before is no answer.
+        let asked_at = info.state.last_sequence;
         self.ask(question).await?;
         let until = Instant::now() + DEADLINE;
         let mut n_bytes = 0;
@@ -124,7 +126,8 @@ impl JournalStream {
                 let message = message?;
                 n_read += 1;
                 n_bytes += message.payload.len();
-                found.take(message.payload.clone());
+                let is_answer = asked_at < message.info()?.stream_sequence;
+                found.take(message.payload.clone(), is_answer);
             }
             if n_read < PART {
                 break;
@@ -194,7 +197,7 @@ impl<'a> Collected<'a> {
     }
 
     /// Takes a payload; what means nothing was lost.
-    fn take(&mut self, payload: Bytes) {
+    fn take(&mut self, payload: Bytes, is_answer: bool) {
         let Ok(notes) = v1::Notes::decode(payload) else {
             self.is_complete = false;
             return;
@@ -209,7 +212,7 @@ impl<'a> Collected<'a> {
             .iter()
             .filter(|of| of.app == app.as_str() && of.user_id == user.as_str());
         for note in own.flat_map(|of| &of.notes) {
-            if let Some(seen) = seen(note, self.question) {
+            if let Some(seen) = seen(note, self.question, is_answer) {
                 self.all.push(Sighting {
                     at: Timestamp(note.at_ms),
                     device: DeviceId {
@@ -233,7 +236,7 @@ impl<'a> Collected<'a> {
 
 /// Reads a note; `None` for one that is not about what is asked, or of a kind that this release does not
 /// know.
-fn seen(note: &v1::Note, question: Question<'_>) -> Option<Seen> {
+fn seen(note: &v1::Note, question: Question<'_>, is_answer: bool) -> Option<Seen> {
     let conversation = ConversationId::from_wire(&note.conversation_id).ok();
     let is_of_conversation = conversation == Some(question.conversation);
     let is_of_message = is_of_conversation && note.seq == question.seq.0;
@@ -268,15 +271,23 @@ fn seen(note: &v1::Note, question: Question<'_>) -> Option<Seen> {
             socket: socket(),
             reason: note.reason.clone(),
         }),
-        v1::NoteKind::Stands => is_of_conversation.then(|| Seen::Stands {
-            socket: socket(),
-            standing: match note.place() {
-                v1::NotePlace::Known => Standing::At(Seq(note.seq)),
-                v1::NotePlace::Behind => Standing::Behind(Seq(note.seq)),
-                v1::NotePlace::Unknown => Standing::Unknown,
-                v1::NotePlace::Outside => Standing::Outside,
-            },
+        v1::NoteKind::Stands => is_of_conversation.then(|| {
+            let (socket, standing) = (socket(), standing(note));
+            if is_answer {
+                Seen::Stands { socket, standing }
+            } else {
+                Seen::Stood { socket, standing }
+            }
         }),
         v1::NoteKind::Unspecified => None,
+    }
+}
+
+fn standing(note: &v1::Note) -> Standing {
+    match note.place() {
+        v1::NotePlace::Known => Standing::At(Seq(note.seq)),
+        v1::NotePlace::Behind => Standing::Behind(Seq(note.seq)),
+        v1::NotePlace::Unknown => Standing::Unknown,
+        v1::NotePlace::Outside => Standing::Outside,
     }
 }

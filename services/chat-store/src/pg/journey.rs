@@ -1,5 +1,7 @@
 //! What is known of a message for whoever asks why it did not arrive. Never what is in it.
 
+use std::time::Duration;
+
 use chat_domain::{AppId, ConversationId, MessageId, Seq, Timestamp, UserId};
 use sqlx::PgPool;
 
@@ -9,8 +11,11 @@ use super::{
 };
 use crate::{
     ports::Answer,
-    ports_journey::{Shown, Stored, StoredMessages},
+    ports_journey::{LOOK_BACK, Shown, Stored, StoredMessages},
 };
+
+/// By how much clocks may differ, and how long a note of who came may be on its way.
+const MARGIN: Duration = Duration::from_mins(1);
 
 impl StoredMessages for Pg {
     fn find_stored<'a>(
@@ -57,16 +62,18 @@ async fn find(
     };
     let broken = inconsistent("messages");
     let (conversation, seq) = (ConversationId(row.conversation_id), row.seq);
+    let created_at = Timestamp::from_datetime(row.created_at);
     Ok(Some(Stored {
         conversation,
         seq: Seq(u64::try_from(seq).map_err(inconsistent("messages"))?),
         sender: UserId::new(&row.sender_id).map_err(broken)?,
-        created_at: Timestamp::from_datetime(row.created_at),
+        created_at,
         delivered_at: row.delivered_at.map(Timestamp::from_datetime),
         read_at: row.read_at.map(Timestamp::from_datetime),
         is_untold: row.is_untold,
         revoked_until: row.revoked_until.map(Timestamp::from_datetime),
         shown: list_shown(pool, app, user, (conversation, seq)).await?,
+        connected: list_connected(pool, app, user, created_at).await?,
     }))
 }
 
@@ -98,4 +105,27 @@ async fn list_shown(
             device: row.device,
         })
         .collect())
+}
+
+async fn list_connected(
+    pool: &PgPool,
+    app: &AppId,
+    user: &UserId,
+    created_at: Timestamp,
+) -> Result<Vec<String>, PgError> {
+    let since = created_at.before(LOOK_BACK.saturating_sub(MARGIN));
+    let devices = sqlx::query_scalar!(
+        r#"SELECT /* audit.list_connected */ device AS "device!"
+           FROM audit_log
+           WHERE app_id = $1 AND actor = $2 AND action = 'sign_in' AND at >= $3
+             AND device IS NOT NULL
+           ORDER BY place DESC
+           LIMIT 100"#,
+        app.as_str(),
+        user.as_str(),
+        since.to_datetime(),
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(devices)
 }

@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 use async_nats::Client;
 use axum::Router;
-use chat_domain::{AppId, ConversationId, UserId};
+use chat_domain::{
+    AppId, ConversationId, UserId,
+    call::{DeviceId, GatewayId},
+};
 use chat_proto::{
     WireId as _, subject,
     v1::{self, NoteKind, NoteWay},
 };
-use chat_store::{app::Custodian, http as rest, nats::JournalStream};
+use chat_store::{
+    app::{Custodian, Member},
+    http as rest,
+    nats::JournalStream,
+};
 use futures_util::StreamExt as _;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -268,6 +275,51 @@ async fn notes_that_are_missing_are_not_taken_for_silence() {
 
     assert_eq!(code(&answer), "journal_incomplete", "{answer:?}");
     assert_eq!(answer.body["journalIsComplete"], false);
+}
+
+#[tokio::test]
+async fn where_a_device_stood_before_is_not_where_it_stands() {
+    let desk = Desk::new().await;
+    let first = desk.told("it has this").await;
+    let now = service_kit::now().0;
+    let stands = of_socket(note(NoteKind::Stands, &first, now));
+    desk.note(1, vec![stands]).await;
+    let second = desk.told("its gateway was killed").await;
+
+    let had = desk.ask(&first, CONSULTANT).await;
+    let unknown = desk.ask(&second, CONSULTANT).await;
+
+    assert_eq!(code(&had), "written_not_acknowledged", "{had:?}");
+    assert_eq!(code(&unknown), "journal_incomplete", "{unknown:?}");
+    assert_eq!(unknown.body["devices"][0]["state"], "silent");
+}
+
+#[tokio::test]
+async fn who_connected_and_was_noted_by_nobody_was_there() {
+    let desk = Desk::new().await;
+    let message = desk.told("its gateway was killed").await;
+    let signed_in = async |socket| {
+        let member = Member {
+            app: &app(),
+            user: &consultant(),
+            device: Some(DeviceId {
+                gateway: GatewayId(GATEWAY),
+                socket,
+            }),
+        };
+        desk.site.app.signed_in(member).await.unwrap();
+    };
+
+    signed_in(0x20001).await;
+    let unknown = desk.ask(&message, CONSULTANT).await;
+    let before = service_kit::now().0 - 5_000;
+    let went = of_socket(note(NoteKind::Went, &message, before));
+    desk.note(1, vec![went]).await;
+    let known = desk.ask(&message, CONSULTANT).await;
+
+    assert_eq!(code(&unknown), "journal_incomplete", "{unknown:?}");
+    assert_eq!(unknown.body["journalIsComplete"], false);
+    assert_eq!(code(&known), "no_device_connected", "{known:?}");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ pub struct Connection {
     pub went: Option<(Timestamp, String)>,
     is_back: bool,
     stands: Option<Standing>,
+    stood: Option<Standing>,
     /// What was noted last of the message.
     outcome: Option<Seen>,
     first_seen: Timestamp,
@@ -112,6 +113,7 @@ impl Connection {
             went: None,
             is_back: false,
             stands: None,
+            stood: None,
             outcome: None,
             first_seen: first.at,
         }
@@ -130,6 +132,10 @@ impl Connection {
             }
             Seen::Stands { socket, standing } => {
                 self.stands = Some(*standing);
+                Some(socket)
+            }
+            Seen::Stood { socket, standing } => {
+                self.stood = Some(*standing);
                 Some(socket)
             }
             Seen::Held | Seen::Nobody => None,
@@ -178,7 +184,7 @@ impl Connection {
             };
         }
         let Some(standing) = self.stands else {
-            return State::Silent;
+            return self.silent(seq);
         };
         match (&self.outcome, standing) {
             (_, Standing::Outside) | (Some(Seen::NotHeard), _) => State::NotJoined,
@@ -189,6 +195,18 @@ impl Connection {
             (Some(Seen::NoRoom), _) => State::HeldBack,
             (_, Standing::Behind(_)) | (Some(Seen::Behind), _) => State::CatchingUp,
             (_, Standing::At(_) | Standing::Unknown) => State::Unheard,
+        }
+    }
+
+    /// Says what it has of which nobody tells where it stands now.
+    fn silent(&self, seq: Seq) -> State {
+        match self.stood {
+            Some(Standing::At(after) | Standing::Behind(after))
+                if seq <= after && self.outcome.is_none() =>
+            {
+                State::Past
+            }
+            _ => State::Silent,
         }
     }
 

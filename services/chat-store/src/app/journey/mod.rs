@@ -54,6 +54,11 @@ impl Custodian {
         };
         self.note(access.of(conversation.id, [])).await?;
         let mut sightings = self.sightings(app, user, &stored).await;
+        // Of whom a gateway told that it connected, and of whom none noted that, the notes were lost.
+        sightings.is_complete &= stored.connected.iter().all(|device| {
+            let mut all = sightings.all.iter();
+            all.any(|one| one.device.to_string() == *device)
+        });
         let mut devices = devices::of(&sightings.all, stored.seq, stored.created_at);
         if let Some(wanted) = device {
             devices.retain(|one| one.socket_id.as_deref() == Some(wanted));

@@ -216,7 +216,9 @@ fn sighted(seen: &Seen) -> (&'static str, &'static str, Option<DetailBody<'_>>) 
         Seen::Came { is_back: false, .. } => ("socket", "connected", None),
         Seen::Came { is_back: true, .. } => ("socket", "came_back", None),
         Seen::Went { reason, .. } => ("socket", "ended", word(reason)),
-        Seen::Stands { standing, .. } => ("session", "stands", Some(stands(*standing))),
+        Seen::Stands { standing, .. } | Seen::Stood { standing, .. } => {
+            ("session", "stands", Some(stands(*standing)))
+        }
     }
 }
 

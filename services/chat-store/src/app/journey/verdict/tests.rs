@@ -27,6 +27,7 @@ fn facts() -> Facts {
             is_untold: false,
             revoked_until: None,
             shown: Vec::new(),
+            connected: Vec::new(),
         },
         is_participant: true,
         is_sender: false,
