@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     album::{Album, DAY, PNG},
-    http_site::{Answer, PATIENT, Site},
+    http_site::{Answer, CONSULTANT, PATIENT, Site},
     records::officer,
 };
 
@@ -45,8 +45,7 @@ async fn a_file_of_what_is_held_neither_expires_nor_is_erased() {
     let site = &album.site;
     let id = album.upload().await;
     album.send(&id, &json!({})).await;
-    let hold = format!("holds/users/{PATIENT}");
-    officer(site, "PUT", &hold, &json!({"reason": "case 17"})).await;
+    let conversation = site.conversation().await;
     let expire = async || {
         let now = Timestamp(service_kit::now().0 + 31 * DAY);
         let attachments = site.attachments.as_ref().unwrap();
@@ -55,10 +54,23 @@ async fn a_file_of_what_is_held_neither_expires_nor_is_erased() {
             .unwrap()
     };
 
-    let (expired, erased) = (expire().await, erase(site).await);
+    for held in [
+        format!("users/{PATIENT}"),
+        format!("users/{CONSULTANT}"),
+        format!("conversations/{conversation}"),
+    ] {
+        let hold = format!("holds/{held}");
+        officer(site, "PUT", &hold, &json!({"reason": "case 17"})).await;
 
-    assert_eq!((expired, erased.status), (0, StatusCode::CONFLICT));
-    assert_eq!(site.n_files(), 1);
-    officer(site, "DELETE", &hold, &Value::Null).await;
+        let (expired, erased) = (expire().await, erase(site).await);
+
+        assert_eq!(
+            (expired, erased.status),
+            (0, StatusCode::CONFLICT),
+            "{held}"
+        );
+        assert_eq!(site.n_files(), 1, "{held}");
+        officer(site, "DELETE", &hold, &Value::Null).await;
+    }
     assert_eq!((expire().await, site.n_files()), (1, 0));
 }
