@@ -392,7 +392,11 @@ async fn whatever_is_done_to_a_row_is_found_where_it_is() {
     let world = World::new().await;
     let pg = world.pg_of(1).await;
     let sql = world.sql().await;
-    ten(&world, &pg).await;
+    let id = ConversationId::parse("0199a7de-0000-7000-8000-000000000001").unwrap();
+    let rows: Vec<_> = (1..=10)
+        .map(|n| Access::new(&world.id, format!("user-{n}"), Action::Read).of(id, [Seq(1), Seq(2)]))
+        .collect();
+    pg.record(&rows).await.unwrap();
     let columns = "app_id, place, at, actor, action, outcome, device, subject, conversation_id, \
                    first_seq, last_seq, detail, hash";
     execute(&sql, "CREATE TABLE kept AS SELECT * FROM audit_log").await;
@@ -406,7 +410,8 @@ async fn whatever_is_done_to_a_row_is_found_where_it_is() {
         ("UPDATE audit_log SET action = 'list' WHERE place = 3", vec![Altered(3)]),
         ("UPDATE audit_log SET subject = 'x' WHERE place = 3", vec![Altered(3)]),
         ("UPDATE audit_log SET conversation_id = gen_random_uuid() WHERE place = 3", vec![Altered(3)]),
-        ("UPDATE audit_log SET first_seq = 1, last_seq = 1 WHERE place = 3", vec![Altered(3)]),
+        ("UPDATE audit_log SET first_seq = 0 WHERE place = 3", vec![Altered(3)]),
+        ("UPDATE audit_log SET last_seq = 3 WHERE place = 3", vec![Altered(3)]),
         ("UPDATE audit_log SET detail = 'x' WHERE place = 3", vec![Altered(3)]),
         ("UPDATE audit_log SET hash = sha256('x') WHERE place = 6", vec![Altered(6), Altered(7)]),
         ("DELETE FROM audit_log WHERE place BETWEEN 3 AND 5", vec![Missing(3, 5)]),
