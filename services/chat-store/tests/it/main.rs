@@ -20,6 +20,7 @@ mod conversations;
 mod desk;
 mod directory;
 mod history;
+mod http_ask;
 mod http_booking;
 mod http_calls;
 mod http_care;
