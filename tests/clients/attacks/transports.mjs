@@ -176,7 +176,7 @@ export const rows = [
         await Promise.all(Array.from({ length: 50 }, () => open(gateways[round % 2].url)));
       }
     },
-    shown: ['crates/socketio-protocol/tests/scenarios.rs', 'a_client_in_no_namespace_is_given_up'],
+    shown: ['crates/socketio-protocol/tests/scenarios/main.rs', 'a_client_in_no_namespace_is_given_up'],
   },
   {
     n: 45,
@@ -319,6 +319,6 @@ export const rows = [
         await ask(of(sid), { method: 'POST', body: '1' });
       }
     },
-    shown: ['crates/socketio-protocol/tests/scenarios.rs', 'a_probe_has_ten_seconds'],
+    shown: ['crates/socketio-protocol/tests/scenarios/polling.rs', 'a_probe_has_ten_seconds'],
   },
 ];

@@ -2,7 +2,7 @@
 //!
 //! [`Switchboard`] holds the rules: who may do what to which call, when a call ends by itself, and
 //! who may signal to whom. It is the specification that the shared store of calls is held to, and
-//! it is checked over every order of events (`tests/calls.rs`). Every change is a [`Transition`],
+//! it is checked over every order of events (`tests/calls`). Every change is a [`Transition`],
 //! which alone says who is told what. Media never passes here.
 
 mod notice;
