@@ -5,7 +5,11 @@
 //! Follows the protocol between client and server as far as that needs; routes between servers speak
 //! another one: <https://docs.nats.io/reference/reference-protocols/nats-protocol>.
 
-use chat_proto::subject::is_of_user;
+use chat_proto::{
+    subject::is_of_user,
+    v1::{self, envelope::Body},
+};
+use prost::Message as _;
 
 use crate::{proxy::Trouble, rng::Rng};
 
@@ -44,7 +48,7 @@ impl Deliveries {
                 passed.extend(operation);
                 continue;
             }
-            if self.rng.chance(loss) {
+            if self.rng.chance(loss) && tells_of_conversation(&operation) {
                 continue;
             }
             if self.held.len() < MAX_HELD && self.rng.chance(disorder) {
@@ -91,6 +95,20 @@ fn is_event(operation: &[u8]) -> bool {
     let is_message = matches!(words.next(), Some(b"MSG" | b"HMSG"));
     let subject = words.next().map(std::str::from_utf8);
     is_message && matches!(subject, Some(Ok(subject)) if is_of_user(subject))
+}
+
+/// Says whether an event tells something of a conversation: what is said of those is counted or asked
+/// for again, and what is said of calls and presence is not.
+fn tells_of_conversation(operation: &[u8]) -> bool {
+    let end = operation.windows(2).position(|pair| pair == b"\r\n");
+    let payload = end.and_then(|end| operation.get(end + 2..operation.len().saturating_sub(2)));
+    let envelope = v1::Envelope::decode(payload.unwrap_or_default());
+    matches!(
+        envelope.map(|envelope| envelope.body),
+        Ok(Some(
+            Body::MessageAppended(_) | Body::MessagesReceived(_) | Body::Typing(_)
+        ))
+    )
 }
 
 #[cfg(test)]
@@ -158,13 +176,31 @@ mod tests {
     }
 
     #[test]
-    fn some_events_are_lost_and_the_others_keep_their_order() {
-        let numbers = pass(&Trouble {
+    fn some_of_what_is_said_of_conversations_is_lost_and_nothing_else() {
+        let of = |body| {
+            let body = Some(body);
+            let payload = v1::Envelope {
+                body,
+                ..v1::Envelope::default()
+            };
+            let payload = payload.encode_to_vec();
+            let line = format!("MSG chat.v1.usr.a.b 7 {}\r\n", payload.len());
+            [line.as_bytes(), &payload[..], b"\r\n"].concat()
+        };
+        let message = of(Body::MessageAppended(v1::MessageAppended::default()));
+        let notice = of(Body::CallNotice(v1::CallNotice::default()));
+        let mut deliveries = Deliveries::new(Rng::new(1));
+        let trouble = Trouble {
             loss: 25,
             ..Trouble::default()
-        });
+        };
 
-        assert!((1..50).contains(&numbers.len()), "{numbers:?}");
-        assert!(numbers.is_sorted_by(|one, next| one < next));
+        let n_passed = |deliveries: &mut Deliveries, event: &[u8]| {
+            let passed = deliveries.take(&event.repeat(50), &trouble);
+            passed.len() / event.len()
+        };
+        assert!((1..50).contains(&n_passed(&mut deliveries, &message)));
+        assert_eq!(n_passed(&mut deliveries, &notice), 50);
+        assert_eq!(n_passed(&mut deliveries, OTHERS), 50);
     }
 }
