@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chat_domain::{
     ConversationId, Timestamp, UserId,
     call::{
-        CallId, CallKind, DeviceId, GatewayId, Handed, Notice, Outcome, Party, Recipient, Ringing,
-        Route, Signal, SignalKind, Summary, Tell,
+        CallId, CallKind, DeviceId, GatewayId, Handed, Heard, Notice, Outcome, Party, Recipient,
+        Ringing, Route, Signal, SignalKind, Summary, Tell,
     },
 };
 
@@ -270,6 +270,28 @@ impl TryFrom<v1::CallParty> for Party {
             // A device of which that is not known has been there for ever.
             age: party.age_ms.map_or(Duration::MAX, Duration::from_millis),
             n: party.n,
+        })
+    }
+}
+
+impl From<&Heard> for v1::HeardCall {
+    fn from(heard: &Heard) -> Self {
+        Self {
+            call_id: heard.call.to_wire(),
+            version: heard.version,
+            connected: heard.is_connected,
+        }
+    }
+}
+
+impl TryFrom<v1::HeardCall> for Heard {
+    type Error = WireError;
+
+    fn try_from(heard: v1::HeardCall) -> Result<Self, WireError> {
+        Ok(Self {
+            call: CallId::from_wire(&heard.call_id)?,
+            version: heard.version,
+            is_connected: heard.connected,
         })
     }
 }

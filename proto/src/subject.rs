@@ -125,6 +125,7 @@ pub enum Rpc {
     RejectCall,
     EndCall,
     Signal,
+    CheckCalls,
     DeviceGone,
     DeviceBack,
     CallsTold,
@@ -136,7 +137,7 @@ pub enum Rpc {
 
 impl Rpc {
     /// Every request there is.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::OpenSession,
         Self::ResumeSession,
         Self::GetConversation,
@@ -153,6 +154,7 @@ impl Rpc {
         Self::RejectCall,
         Self::EndCall,
         Self::Signal,
+        Self::CheckCalls,
         Self::DeviceGone,
         Self::DeviceBack,
         Self::CallsTold,
@@ -182,6 +184,7 @@ impl Rpc {
             Self::RejectCall => "calls.reject",
             Self::EndCall => "calls.end",
             Self::Signal => "calls.signal",
+            Self::CheckCalls => "calls.check",
             Self::DeviceGone => "devices.gone",
             Self::DeviceBack => "devices.back",
             Self::CallsTold => "calls.told",

@@ -42,7 +42,7 @@ const GATEWAYS: usize = 3;
 const STORES: usize = 2;
 
 /// What CI runs: always the same faults.
-const CI: [&str; 2] = ["--seed", "3"];
+const CI: [&str; 2] = ["--seed", "1"];
 
 /// The exit status when the suite gave up waiting; `crates/chaos/src/main.rs` has it, too.
 pub(crate) const GAVE_UP: u8 = 3;

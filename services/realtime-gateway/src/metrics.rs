@@ -23,6 +23,7 @@ pub enum Metric {
     ReceiptsDropped,
     SignalsDropped,
     CallWorkDropped,
+    CallNewsFound,
     InterestReconnects,
     SocketsEvicted,
     SocketsRevoked,
@@ -34,7 +35,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::Sockets,
         Self::Users,
         Self::Conversations,
@@ -54,6 +55,7 @@ impl Metric {
         Self::ReceiptsDropped,
         Self::SignalsDropped,
         Self::CallWorkDropped,
+        Self::CallNewsFound,
         Self::InterestReconnects,
         Self::SocketsEvicted,
         Self::SocketsRevoked,
@@ -87,6 +89,7 @@ impl Metric {
             Self::ReceiptsDropped => "chat_gateway_receipts_dropped_total",
             Self::SignalsDropped => "chat_gateway_signals_dropped_total",
             Self::CallWorkDropped => "chat_gateway_call_work_dropped_total",
+            Self::CallNewsFound => "chat_gateway_call_news_found_total",
             Self::InterestReconnects => "chat_gateway_interest_reconnects_total",
             Self::SocketsEvicted => "chat_gateway_sockets_evicted_total",
             Self::SocketsRevoked => "chat_gateway_sockets_revoked_total",
@@ -118,7 +121,10 @@ impl Metric {
             Self::RpcRetries => "Requests to chat-stores repeated, by request",
             Self::ReceiptsDropped => "Delivery receipts that found no room",
             Self::SignalsDropped => "Signals to or from other gateways that found no room",
-            Self::CallWorkDropped => "Announcements about devices in calls that found no room",
+            Self::CallWorkDropped => {
+                "Announcements and questions of devices in calls that found no room"
+            }
+            Self::CallNewsFound => "News of calls that a device heard only because it asked again",
             Self::InterestReconnects => "Lost connections for users' events",
             Self::SocketsEvicted => "Sockets closed because their user has too many",
             Self::SocketsRevoked => "Sockets ended because their token was revoked",

@@ -5,6 +5,7 @@
 //! it is checked over every order of events (`tests/calls`). Every change is a [`Transition`],
 //! which alone says who is told what. Media never passes here.
 
+mod heard;
 mod notice;
 mod signal;
 mod summary;
@@ -14,6 +15,7 @@ mod transition;
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{ChatError, ConversationId, Timestamp, UserId};
+pub use heard::Heard;
 pub use notice::{Notice, Recipient, Tell};
 pub use signal::{Handed, Parked, Route, Signal, SignalKind};
 pub use summary::Summary;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chat_domain::{
     AppId, ChatError, UserId,
-    call::{CallId, CallKind, DeviceId, GatewayId, Party, Signal, Summary},
+    call::{CallId, CallKind, DeviceId, GatewayId, Heard, Party, Signal, Summary},
 };
 use chat_proto::{WireId, v1};
 
@@ -154,6 +154,27 @@ pub(super) async fn back(
             .missed
             .iter()
             .map(|call| (&Summary::from(call)).into())
+            .collect(),
+    })
+}
+
+pub(super) async fn check(
+    calls: &Calls,
+    request: v1::CheckCallsRequest,
+) -> Result<v1::CheckCallsReply, ChatError> {
+    let device = id(&request.device)?;
+    let member = Member {
+        app: &AppId::new(&request.app)?,
+        user: &UserId::new(&request.user_id)?,
+        device: Some(device),
+    };
+    let heard = request.calls.into_iter().map(Heard::try_from);
+    let heard = heard.collect::<Result<Vec<_>, _>>().map_err(refuse)?;
+    let notices = calls.check(member, device, &heard).await?;
+    Ok(v1::CheckCallsReply {
+        notices: notices
+            .iter()
+            .map(|(notice, call)| (notice, &Summary::from(call)).into())
             .collect(),
     })
 }

@@ -48,6 +48,7 @@ pub async fn answer(app: &App, request: Rpc, payload: Bytes) -> Result<Bytes, Ch
         Rpc::RejectCall => reply(Ok(calls::reject(app, decode(payload)?).await?)),
         Rpc::EndCall => reply(Ok(calls::end(app, decode(payload)?).await?)),
         Rpc::Signal => reply(Ok(calls::signal(calls, decode(payload)?).await?)),
+        Rpc::CheckCalls => reply(Ok(calls::check(calls, decode(payload)?).await?)),
         Rpc::DeviceGone => reply(Ok(calls::gone(app, decode(payload)?).await?)),
         Rpc::DeviceBack => reply(Ok(calls::back(app, decode(payload)?).await?)),
         Rpc::CallsTold => reply(Ok(calls::told(calls, decode(payload)?).await?)),

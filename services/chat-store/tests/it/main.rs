@@ -7,6 +7,7 @@ mod attachments;
 mod attachments_bucket;
 mod audit;
 mod calls_asked;
+mod calls_check;
 mod calls_log;
 mod calls_lost;
 mod calls_phones;

@@ -256,6 +256,19 @@ fn row(rpc: Rpc, asking: &Asking<'_>, prize: &Prize) -> (Names, Vec<u8>) {
             }
             .encode_to_vec(),
         ),
+        Rpc::CheckCalls => (
+            Names::User,
+            v1::CheckCallsRequest {
+                app,
+                user_id,
+                device,
+                calls: vec![v1::HeardCall {
+                    call_id: prize.call.clone(),
+                    ..v1::HeardCall::default()
+                }],
+            }
+            .encode_to_vec(),
+        ),
         Rpc::DeviceBack => (
             Names::User,
             v1::DeviceBackRequest {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::Fence;
+use chat_domain::call::Heard;
+
+use super::{Fence, check::Pace};
 
 /// For how long a device is new: as long as it takes to find out that one before it is dead.
 const NEW: Duration = Duration::from_mins(1);
@@ -25,6 +27,8 @@ pub struct Device {
     is_unsure: bool,
     /// The stores know of it.
     is_known: bool,
+    /// When it asks what became of its calls, in the milliseconds of `came_ms`.
+    check_at_ms: Option<u64>,
 }
 
 /// How a device is announced as gone.
@@ -46,6 +50,27 @@ impl Device {
     #[must_use]
     pub fn is_ringing(&self) -> bool {
         self.fence.as_ref().is_some_and(|fence| fence.is_ringing())
+    }
+
+    /// Plans when the device asks what became of the calls that go on here. Returns how long that is
+    /// from now; `None` when there are none, or it asks before that anyway.
+    #[must_use]
+    pub fn plan_check(&mut self, now_ms: u64) -> Option<Pace> {
+        let pace = Pace::of(&self.fence.as_ref()?.going_on())?;
+        let at_ms = now_ms + pace.millis();
+        if self.check_at_ms.is_some_and(|planned| planned <= at_ms) {
+            return None;
+        }
+        self.check_at_ms = Some(at_ms);
+        Some(pace)
+    }
+
+    /// Returns the calls that the device asks about now, if that was planned.
+    #[must_use]
+    pub fn begin_check(&mut self, now_ms: u64) -> Vec<Heard> {
+        let planned = self.check_at_ms.take_if(|at_ms| *at_ms <= now_ms);
+        let fence = self.fence.as_ref().filter(|_| planned.is_some());
+        fence.map_or_else(Vec::new, |fence| fence.going_on())
     }
 
     /// Notes that the device came at `now_ms`.
@@ -121,6 +146,8 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
+    use chat_domain::call::{CallId, Tell};
+
     use super::*;
 
     #[test]
@@ -159,6 +186,31 @@ mod tests {
         let mut device = Device::default();
 
         assert_eq!([device.ask(), device.ask()], [1, 2]);
+    }
+
+    #[test]
+    fn it_asks_as_long_as_a_call_goes_on() {
+        const CALL: CallId = CallId(uuid::Uuid::nil());
+        let mut device = Device::default();
+        assert_eq!(device.plan_check(0), None);
+        let _signals = device.fence().tell(CALL, 1, Tell::Incoming);
+
+        assert_eq!(device.plan_check(0), Some(Pace::Ringing));
+        assert_eq!(device.plan_check(1), None, "it was planned");
+        assert_eq!(device.begin_check(4_999), []);
+        assert_eq!(device.begin_check(5_000).len(), 1);
+        assert_eq!(device.begin_check(5_000), [], "it is under way");
+
+        let _signals = device.fence().tell(CALL, 2, Tell::Connected);
+        assert_eq!(device.plan_check(5_000), Some(Pace::Connected));
+        assert_eq!(device.begin_check(24_999), []);
+        let other = CallId(uuid::Uuid::max());
+        let _signals = device.fence().tell(other, 1, Tell::Incoming);
+        assert_eq!(device.plan_check(6_000), Some(Pace::Ringing), "sooner");
+        device.fence().leave(CALL);
+        device.fence().leave(other);
+        assert_eq!(device.begin_check(11_000), []);
+        assert_eq!(device.plan_check(11_000), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chat_domain::call::{CallId, Tell};
+use chat_domain::call::{CallId, Heard, Tell};
 use socketio_protocol::Frame;
 
 /// How many calls are remembered: enough to know a late repetition of an old one.
@@ -33,6 +33,8 @@ struct Known {
     /// What was told at this version, a bit each.
     told: u16,
     gate: Gate,
+    /// The device believes that the call goes on, ringing or connected.
+    goes_on: bool,
     /// The place of the next signal; `None` when the ones before it went to another device.
     next: Option<u64>,
     held: BTreeMap<u64, Frame>,
@@ -73,6 +75,33 @@ impl Fence {
         }
     }
 
+    /// Notes that the device was answered that it is in a call, which it is told of, too.
+    pub fn join(&mut self, call: CallId) {
+        let known = self.enter(call);
+        known.goes_on = known.gate != Gate::Over;
+    }
+
+    /// Notes that the device ended a call itself, of which it is told no more.
+    pub fn leave(&mut self, call: CallId) {
+        let known = self.enter(call);
+        known.told |= 1 << Tell::Ended as u16;
+        known.gate = Gate::Over;
+        known.goes_on = false;
+        let _nothing = known.pass();
+    }
+
+    /// Returns the calls that the device believes to go on.
+    #[must_use]
+    pub fn going_on(&self) -> Vec<Heard> {
+        let going_on = self.calls.iter().filter(|known| known.goes_on);
+        let heard = going_on.map(|known| Heard {
+            call: known.call,
+            version: known.version,
+            is_connected: known.gate == Gate::Open,
+        });
+        heard.collect()
+    }
+
     /// Takes something to tell. `None` when it is out of date or was told before; else it is to be
     /// told, and then these signals pass.
     #[must_use]
@@ -84,15 +113,18 @@ impl Fence {
         if !is_new && !is_next {
             return None;
         }
-        if is_new && gate == Gate::Over && known.has_ended() {
-            // An end that was lost with its state is decided once more.
+        let ends_again = gate == Gate::Over && known.has_ended();
+        let rings_already = gate == Gate::Closed && known.goes_on && known.told & bit != 0;
+        if is_new && (ends_again || rings_already) {
+            // What was lost with its state is decided once more.
             known.version = version;
             return None;
         }
         known.told = if is_new { bit } else { known.told | bit };
         known.version = version;
+        known.goes_on = gate != Gate::Over;
         // Who is in a call may still be told that it rings.
-        if gate != Gate::Closed {
+        if gate != Gate::Closed || known.gate == Gate::Over {
             known.gate = gate;
         }
         Some(known.pass())
@@ -105,6 +137,7 @@ impl Fence {
         let known = self.enter(call);
         if takes_over && known.gate == Gate::Closed {
             known.gate = Gate::Open;
+            known.goes_on = true;
         }
         if known.gate == Gate::Over {
             return Passed::default();
@@ -132,6 +165,7 @@ impl Fence {
         };
         if known.gate == Gate::Closed && known.told == 0 {
             known.gate = Gate::Open;
+            known.goes_on = true;
         }
         known.is_late = true;
         known.pass()
@@ -162,6 +196,7 @@ impl Fence {
                 version: 0,
                 told: 0,
                 gate: Gate::Closed,
+                goes_on: false,
                 next: self.acts.then_some(1),
                 held: BTreeMap::new(),
                 n_held_bytes: 0,
@@ -242,213 +277,4 @@ const fn gate(tell: Tell) -> Gate {
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    const CALL: CallId = CallId(Uuid::nil());
-
-    fn frames(texts: &[&str]) -> Vec<Frame> {
-        texts.iter().map(|text| Frame::text(text)).collect()
-    }
-
-    /// A device that rang or accepted itself.
-    fn acting() -> Fence {
-        let mut fence = Fence::default();
-        fence.expect();
-        fence
-    }
-
-    fn connected() -> Fence {
-        let mut fence = acting();
-        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
-        fence
-    }
-
-    #[test]
-    fn everything_is_told_once() {
-        let mut fence = Fence::default();
-
-        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), Some(vec![]));
-        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), None);
-        assert_eq!(fence.tell(CALL, 2, Tell::AnsweredElsewhere), Some(vec![]));
-        assert_eq!(fence.tell(CALL, 2, Tell::AnsweredElsewhere), None);
-        assert_eq!(fence.tell(CALL, 1, Tell::Incoming), None);
-    }
-
-    #[test]
-    fn one_change_may_tell_two_things() {
-        let mut fence = acting();
-
-        assert!(fence.tell(CALL, 2, Tell::Accepted).is_some());
-        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
-        assert!(fence.tell(CALL, 2, Tell::Accepted).is_none());
-        assert!(fence.tell(CALL, 2, Tell::Connected).is_none());
-    }
-
-    #[test]
-    fn what_is_out_of_date_is_not_told() {
-        let mut fence = Fence::default();
-
-        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
-        assert!(fence.tell(CALL, 1, Tell::Incoming).is_none());
-        assert!(fence.tell(CALL, 2, Tell::Missed).is_none());
-    }
-
-    #[test]
-    fn an_end_that_is_decided_once_more_is_told_once() {
-        let mut fence = acting();
-
-        assert!(fence.tell(CALL, 2, Tell::NoAnswer).is_some());
-        assert!(fence.tell(CALL, 1_003, Tell::NoAnswer).is_none());
-        assert!(fence.tell(CALL, 1_003, Tell::Ended).is_none());
-    }
-
-    #[test]
-    fn what_rings_once_more_ends_once_more() {
-        let mut fence = Fence::default();
-
-        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
-        assert!(fence.tell(CALL, 3, Tell::Incoming).is_some());
-        assert!(fence.tell(CALL, 4, Tell::Ended).is_some());
-    }
-
-    #[test]
-    fn a_device_that_was_left_may_be_in_the_call_again() {
-        let mut fence = acting();
-
-        assert!(fence.tell(CALL, 2, Tell::Ended).is_some());
-        assert!(fence.tell(CALL, 4, Tell::Accepted).is_some());
-        assert_eq!(
-            fence.signals(CALL, 1, frames(&["a"])).frames,
-            frames(&["a"])
-        );
-    }
-
-    #[test]
-    fn signals_pass_in_order_and_once() {
-        let mut fence = connected();
-
-        assert_eq!(
-            fence.signals(CALL, 1, frames(&["a", "b"])).frames,
-            frames(&["a", "b"])
-        );
-        assert_eq!(
-            fence.signals(CALL, 1, frames(&["a", "b", "c"])).frames,
-            frames(&["c"])
-        );
-        let early = fence.signals(CALL, 5, frames(&["e"]));
-        assert_eq!((early.frames, early.waits), (vec![], true));
-        let early = fence.signals(CALL, 6, frames(&["f"]));
-        assert_eq!((early.frames, early.waits), (vec![], false));
-        assert_eq!(
-            fence.signals(CALL, 4, frames(&["d"])).frames,
-            frames(&["d", "e", "f"])
-        );
-    }
-
-    #[test]
-    fn nothing_passes_before_the_device_is_told() {
-        let mut fence = acting();
-
-        let early = fence.signals(CALL, 1, frames(&["a"]));
-        assert_eq!((early.frames, early.waits), (vec![], true));
-        assert_eq!(fence.tell(CALL, 1, Tell::Ringing), Some(vec![]));
-        assert_eq!(fence.tell(CALL, 2, Tell::Accepted), Some(frames(&["a"])));
-    }
-
-    #[test]
-    fn a_callee_that_accepts_hears_from_the_beginning() {
-        let mut fence = Fence::default();
-        assert!(fence.tell(CALL, 1, Tell::Incoming).is_some());
-
-        fence.expect();
-        assert_eq!(fence.signals(CALL, 2, frames(&["b"])).frames, vec![]);
-        assert!(fence.tell(CALL, 2, Tell::Connected).is_some());
-
-        assert_eq!(
-            fence.signals(CALL, 1, frames(&["a"])).frames,
-            frames(&["a", "b"])
-        );
-    }
-
-    #[test]
-    fn a_device_that_takes_over_hears_from_where_it_is() {
-        let mut fence = Fence::default();
-
-        assert_eq!(
-            fence.signals(CALL, 7, frames(&["g"])).frames,
-            frames(&["g"])
-        );
-        assert_eq!(fence.signals(CALL, 9, frames(&["i"])).frames, vec![]);
-        assert_eq!(
-            fence.signals(CALL, 8, frames(&["h"])).frames,
-            frames(&["h", "i"])
-        );
-    }
-
-    #[test]
-    fn what_never_comes_is_not_waited_for() {
-        let mut fence = connected();
-        let _held = fence.signals(CALL, 3, frames(&["c", "d"]));
-
-        assert_eq!(fence.release(CALL), frames(&["c", "d"]));
-        assert_eq!(fence.signals(CALL, 2, frames(&["b"])).frames, vec![]);
-        assert_eq!(
-            fence.signals(CALL, 5, frames(&["e"])).frames,
-            frames(&["e"])
-        );
-    }
-
-    #[test]
-    fn a_device_that_rings_hears_no_signal_before_it_is_told() {
-        let mut fence = acting();
-        assert!(fence.tell(CALL, 1, Tell::Ringing).is_some());
-        let _held = fence.signals(CALL, 2, frames(&["b"]));
-        let _held = fence.signals(CALL, 4, frames(&["d"]));
-
-        assert_eq!(fence.release(CALL), vec![]);
-
-        let told = fence.tell(CALL, 2, Tell::Accepted);
-        assert_eq!(told, Some(frames(&["b", "d"])));
-        assert_eq!(fence.signals(CALL, 6, frames(&["f"])).frames, vec![]);
-    }
-
-    #[test]
-    fn a_device_that_acts_and_heard_nothing_of_the_call_takes_over() {
-        let mut fence = acting();
-        let _held = fence.signals(CALL, 7, frames(&["g"]));
-
-        assert_eq!(fence.release(CALL), frames(&["g"]));
-        assert_eq!(
-            fence.signals(CALL, 8, frames(&["h"])).frames,
-            frames(&["h"])
-        );
-    }
-
-    #[test]
-    fn after_the_end_nothing_passes() {
-        let mut fence = connected();
-        let _held = fence.signals(CALL, 2, frames(&["b"]));
-
-        assert_eq!(fence.tell(CALL, 3, Tell::Ended), Some(vec![]));
-        assert_eq!(fence.signals(CALL, 1, frames(&["a"])), Passed::default());
-        assert_eq!(fence.release(CALL), vec![]);
-    }
-
-    #[test]
-    fn it_is_bounded() {
-        let mut fence = connected();
-        let many = vec![Frame::text("x"); MAX_HELD + 1];
-        assert_eq!(fence.signals(CALL, 2, many).n_dropped, 1);
-        let large = Frame::text(&"x".repeat(MAX_HELD_BYTES));
-        let other = CallId(Uuid::from_u128(1));
-        assert_eq!(fence.signals(other, 1, vec![large]).n_dropped, 1);
-
-        for n in 0..100 {
-            let _told = fence.tell(CallId(Uuid::from_u128(n)), 1, Tell::Incoming);
-        }
-        assert_eq!(fence.calls.len(), MAX_CALLS);
-    }
-}
+mod tests;

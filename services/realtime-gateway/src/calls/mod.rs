@@ -5,6 +5,7 @@
 //! [`presence`] half keeps the stores informed of who is here. Nothing here decides about a call,
 //! and nothing is durable: kill the gateway, and the stores note that its devices are gone.
 
+mod check;
 mod device;
 mod fence;
 mod holds;
@@ -26,7 +27,7 @@ use socketio_protocol::Frame;
 pub use device::{Device, Farewell};
 pub use fence::{Fence, Passed};
 
-use self::{holds::Holds, presence::Presence};
+use self::{check::Checks, holds::Holds, presence::Presence};
 use crate::{
     metrics::Metric,
     ports::Publisher,
@@ -49,6 +50,7 @@ pub struct Calls {
     /// Signals that wait for one before them, or for the device to be told of the call.
     waiting: Holds<(ChatSocket, CallId)>,
     presence: Presence,
+    checks: Checks,
 }
 
 impl std::fmt::Debug for Calls {
@@ -73,6 +75,7 @@ impl Calls {
             gateway: GatewayId(replica),
             waiting: Holds::new(MAX_WAITING),
             presence: Presence::new(),
+            checks: Checks::new(),
         }
     }
 
@@ -110,12 +113,40 @@ impl Calls {
         let frames = frames(&call, &user.user, notice.tell)?;
         let is_missed = counts_as_missed(&call, &user.user);
         for socket in self.registry.sockets(user).iter() {
-            let is_told = is_for(self.device(socket)) && tell(socket, &notice, &frames);
+            let is_told = is_for(self.device(socket)) && self.tell(socket, &notice, &frames);
             if is_told && is_missed {
                 self.presence.told(socket, call.id);
             }
         }
         Ok(())
+    }
+
+    /// Notes that a socket was answered that it is in a call.
+    pub fn joined(&self, socket: &ChatSocket, call: CallId) {
+        let mut device = socket.session().device().lock();
+        device.fence().join(call);
+        self.plan_check(socket, &mut device);
+    }
+
+    /// Notes that a socket ended a call.
+    pub fn left(socket: &ChatSocket, call: CallId) {
+        socket.session().device().lock().fence().leave(call);
+    }
+
+    /// Tells one device, unless it heard that or something later. Returns whether it is told now.
+    fn tell(&self, socket: &ChatSocket, notice: &Notice, frames: &[Frame]) -> bool {
+        // Held while sending: what comes at the same time is behind.
+        let mut device = socket.session().device().lock();
+        let told = device
+            .fence()
+            .tell(notice.call, notice.version, notice.tell);
+        let Some(signals) = told else {
+            return false;
+        };
+        let is_told = send(socket, frames);
+        send(socket, &signals);
+        self.plan_check(socket, &mut device);
+        is_told
     }
 
     /// Passes on what the other device signals to one of a user's devices.
@@ -144,6 +175,7 @@ impl Calls {
         let mut device = socket.session().device().lock();
         let passed = device.fence().signals(handed.call, handed.first, frames);
         send(socket, &passed.frames);
+        self.plan_check(socket, &mut device);
         if passed.waits {
             self.waiting.push((socket.clone(), handed.call));
         }
@@ -177,24 +209,10 @@ impl Calls {
             for (socket, call) in self.waiting.over().await {
                 let mut device = socket.session().device().lock();
                 send(&socket, &device.fence().release(call));
+                self.plan_check(&socket, &mut device);
             }
         }
     }
-}
-
-/// Tells one device, unless it heard that or something later. Returns whether it is told now.
-fn tell(socket: &ChatSocket, notice: &Notice, frames: &[Frame]) -> bool {
-    // Held while sending: what comes at the same time is behind.
-    let mut device = socket.session().device().lock();
-    let told = device
-        .fence()
-        .tell(notice.call, notice.version, notice.tell);
-    let Some(signals) = told else {
-        return false;
-    };
-    let is_told = send(socket, frames);
-    send(socket, &signals);
-    is_told
 }
 
 /// Queues frames; returns whether there was room for all.

@@ -16,7 +16,7 @@ use chat_domain::{
 use chat_proto::v1;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Calls, Farewell, frames, lane::Lane, tell};
+use super::{Calls, Farewell, frames, lane::Lane};
 use crate::{
     delivery::DelayLine, metrics::Metric, registry::UserKey, session::ChatSocket, store::Arrival,
 };
@@ -164,6 +164,7 @@ impl Calls {
             self.beat(),
             self.refresh(),
             self.release(),
+            self.check(),
         );
     }
 
@@ -223,7 +224,7 @@ impl Calls {
         for (notice, call) in missed.chain(notices) {
             match frames(call, user, notice.tell) {
                 Ok(frames) => {
-                    tell(socket, notice, &frames);
+                    self.tell(socket, notice, &frames);
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "notice dropped");

@@ -11,7 +11,7 @@ use dialects::{
 };
 
 use super::{Chat, Request, count};
-use crate::{transport::Class, wire};
+use crate::{calls::Calls, transport::Class, wire};
 
 impl Chat {
     /// Does what the client wants of a call.
@@ -60,6 +60,9 @@ impl Chat {
                 | Ringing::Connected(call)
                 | Ringing::Merged(call)
                 | Ringing::Busy(call)) = ringing;
+                if !matches!(ringing, Ringing::Busy(_)) {
+                    self.parts.calls.joined(&request.socket, call);
+                }
                 let facts = CallFacts {
                     call,
                     peer: &party.peer,
@@ -82,14 +85,18 @@ impl Chat {
             CallAction::Accept => {
                 session.device().lock().fence().expect();
                 let call = store.accept_call(app, party).await?;
+                self.parts.calls.joined(&request.socket, call);
                 Ok(consult::call_connected(call))
             }
             CallAction::Reject { reason } => {
-                store.reject_call(app, party, reason.as_deref()).await?;
+                let call = store.reject_call(app, party, reason.as_deref()).await?;
+                Calls::left(&request.socket, call);
                 Ok(heard)
             }
             CallAction::End => {
-                store.end_call(app, party).await?;
+                if let Some(call) = store.end_call(app, party).await? {
+                    Calls::left(&request.socket, call);
+                }
                 Ok(heard)
             }
             CallAction::Signal(signal) => {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chat_domain::{
     AppId, ChatError, ConversationId,
-    call::{CallId, CallKind, DeviceId, GatewayId, Notice, Party, Ringing, Route, Signal, Summary},
+    call::{
+        CallId, CallKind, DeviceId, GatewayId, Heard, Notice, Party, Ringing, Route, Signal,
+        Summary,
+    },
 };
 use chat_proto::{
     WireError, WireId,
@@ -188,6 +191,31 @@ impl Store {
             .call(Rpc::DeviceGone, user.user.as_str(), &request, ATTEMPT)
             .await?;
         Ok(())
+    }
+
+    /// Asks what became of calls that a device believes to go on. Returns what it has to be told, and
+    /// what others have to be. Asks once.
+    ///
+    /// # Errors
+    ///
+    /// Returns a failure of kind `Unavailable`: the device asks again later anyway.
+    pub async fn check_calls(
+        &self,
+        user: &UserKey,
+        device: DeviceId,
+        calls: &[Heard],
+    ) -> Result<Vec<(Notice, Summary)>, ChatError> {
+        let request = v1::CheckCallsRequest {
+            app: user.app.as_str().to_owned(),
+            user_id: user.user.as_str().to_owned(),
+            device: device.to_wire(),
+            calls: calls.iter().map(Into::into).collect(),
+        };
+        let reply: v1::CheckCallsReply = self
+            .call(Rpc::CheckCalls, user.user.as_str(), &request, ATTEMPT)
+            .await?;
+        let notices = reply.notices.into_iter().map(TryFrom::try_from);
+        Ok(notices.collect::<Result<_, WireError>>()?)
     }
 
     /// Notes that a device of the callee was told how a call ended. Asks once.

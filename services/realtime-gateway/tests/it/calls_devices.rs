@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chat_domain::call::{Outcome, Side};
 use chat_proto::subject::Rpc;
+use serde_json::json;
 
 use crate::{
     calls_events::{call_id, connect, initiate, ring, to},
@@ -225,6 +226,63 @@ async fn where_it_rang_it_has_ended() {
 
     assert_eq!(call_id(&callee.expect("call:ended").await), call);
     callee.expect_silence().await;
+}
+
+/// News of calls has no number: nobody misses what is lost on a connection that lives on.
+#[tokio::test]
+async fn where_the_news_of_its_end_is_lost_it_stops_to_ring_nevertheless() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut caller = world.connect_consultant(&gateway).await;
+    let mut callee = world.connect_patient(&gateway).await;
+    let call = ring(&world, &mut caller, &mut callee).await;
+
+    world.store.calls.fates.lock().push_back(Fate::Lose);
+    caller.emit("call:end", &to(&world.patient)).await;
+
+    let ended = callee.expect("call:ended").await;
+    assert_eq!(call_id(&ended), call);
+    assert_eq!(ended["reason"], json!(null), "as who hears it at once");
+    eventually(|| !world.store.is_untold(call)).await;
+}
+
+#[tokio::test]
+async fn a_caller_who_waits_is_told_late_that_it_was_accepted_and_by_then_hears_signals() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut caller = world.connect_consultant(&gateway).await;
+    let mut callee = world.connect_patient(&gateway).await;
+    ring(&world, &mut caller, &mut callee).await;
+
+    let fates = [Fate::Publish, Fate::Lose];
+    world.store.calls.fates.lock().extend(fates);
+    callee.emit("call:accept", &to(&world.consultant)).await;
+    callee.expect("call:connected").await;
+    let offer = json!({ "toUserId": world.consultant.as_str(), "offer": {} });
+    callee.emit("webrtc:offer", &offer).await;
+
+    caller.expect("call:stop-ringing").await;
+    caller.expect("call:accepted").await;
+    caller.expect("webrtc:offer").await;
+}
+
+#[tokio::test]
+async fn a_callee_of_whom_nobody_heard_that_it_rings_rings_later() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut caller = world.connect_consultant(&gateway).await;
+    let mut callee = world.connect_patient(&gateway).await;
+
+    world.store.calls.fates.lock().extend([Fate::Lose; 2]);
+    caller
+        .emit("call:initiate", &initiate(&world.patient, world.converse()))
+        .await;
+    let call = call_id(&callee.expect("call:incoming").await);
+    assert_eq!(world.store.outcome(call), None);
+    world.store.let_pass(Duration::from_secs(45)).await;
+
+    assert_eq!(call_id(&caller.expect("call:no-answer").await), call);
+    assert_eq!(call_id(&callee.expect("call:missed").await), call);
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 use chat_domain::{
     AppId, ChatError, ConversationId, UserId,
     call::{
-        Call, CallId, CallKind, DeviceId, GatewayId, Initiate, Notice, Party, Ringing, Route,
-        Signal,
+        Call, CallId, CallKind, DeviceId, GatewayId, Heard, Initiate, Notice, Party, Ringing,
+        Route, Signal,
     },
 };
 use service_kit::apps::Apps;
@@ -56,6 +56,8 @@ pub struct Calls {
 impl Calls {
     /// The longest reason that is kept, in characters.
     pub const MAX_REASON: usize = 200;
+    /// The most calls that a device may ask about at once.
+    pub const MAX_HEARD: usize = 8;
 
     /// Puts the use cases on their ports.
     #[must_use]
@@ -267,6 +269,56 @@ impl Calls {
             notices,
             missed: self.history.claim_missed(app, user, MAX_MISSED).await?,
         })
+    }
+
+    /// Returns what has to be told, to `device` or to others, when it believes of these calls that
+    /// they go on. Other people's calls are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ChatError::TooLarge`] for more than [`Self::MAX_HEARD`], and
+    /// [`ChatError::Unavailable`] while the state or the history is.
+    pub async fn check(
+        &self,
+        member: Member<'_>,
+        device: DeviceId,
+        calls: &[Heard],
+    ) -> Result<Vec<(Notice, Call)>, ChatError> {
+        if Self::MAX_HEARD < calls.len() {
+            return Err(ChatError::TooLarge("the list of calls"));
+        }
+        let mut notices = Vec::new();
+        for heard in calls {
+            let Some(call) = self.what_became(member, heard).await? else {
+                continue;
+            };
+            let side = call.side_of(member.user);
+            let notice = side.and_then(|side| call.retell(side, device, heard));
+            notices.extend(notice.map(|notice| (notice, call)));
+        }
+        Ok(notices)
+    }
+
+    /// Returns a call of the member as it may be told: as its row has it, which no loss of the state
+    /// takes back, with the devices that are in it now. `None` when there is nothing to tell, or
+    /// nobody can say yet.
+    async fn what_became(
+        &self,
+        member: Member<'_>,
+        heard: &Heard,
+    ) -> Result<Option<Call>, ChatError> {
+        let row = self.history.find_call(member.app, heard.call).await?;
+        let Some(row) = row.filter(|row| row.side_of(member.user).is_some()) else {
+            return Ok(None);
+        };
+        if !row.is_live() {
+            return Ok(Some(row));
+        }
+        if heard.is_connected {
+            return Ok(None);
+        }
+        let known = self.state.find(member.app, heard.call).await?;
+        Ok(known.filter(|known| known.phase == row.phase))
     }
 
     /// Notes that a device of `member` was told how calls to it ended: they need no telling later.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use chat_domain::{
     AppId, ChatError, ConversationId, Timestamp, UserId,
     call::{
-        Call, CallId, CallKind, CallRules, Change, DeviceId, Handed, Initiate, Notice, Outcome,
-        Party, Phase, Recipient, Side, Signal, Summary, Switchboard, Transition,
+        Call, CallId, CallKind, CallRules, Change, DeviceId, Handed, Heard, Initiate, Notice,
+        Outcome, Party, Phase, Recipient, Side, Signal, Summary, Switchboard, Transition,
     },
 };
 use chat_proto::{
@@ -199,6 +199,21 @@ impl FakeStore {
                 encode(&v1::DeviceBackReply {
                     notices: notices.iter().map(with_call).collect(),
                     missed: self.claim(&user),
+                })
+            }
+            Rpc::CheckCalls => {
+                let request: v1::CheckCallsRequest = read(payload);
+                let user = UserId::new(&request.user_id)?;
+                let device = DeviceId::from_wire(&request.device)?;
+                let heard = request.calls.into_iter().map(Heard::try_from);
+                let retold = heard.filter_map(|heard| {
+                    let heard = heard.unwrap();
+                    let call = board.call(heard.call)?;
+                    let notice = call.retell(call.side_of(&user)?, device, &heard)?;
+                    Some((&notice, &Summary::from(call)).into())
+                });
+                encode(&v1::CheckCallsReply {
+                    notices: retold.collect(),
                 })
             }
             Rpc::CallsTold => {

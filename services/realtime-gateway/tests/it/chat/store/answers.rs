@@ -98,6 +98,7 @@ impl FakeStore {
             | Rpc::RejectCall
             | Rpc::EndCall
             | Rpc::Signal
+            | Rpc::CheckCalls
             | Rpc::DeviceGone
             | Rpc::DeviceBack
             | Rpc::CallsTold
