@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use chat_domain::{
     AppId, UserId,
     call::{
-        Call, CallId, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Party, Ringing,
-        Route, Side, Signal, Transition,
+        Call, CallId, CallRules, DeviceId, Found, GatewayId, Handed, Initiate, Notice, Party,
+        Ringing, Route, Side, Signal, Transition,
     },
 };
 
@@ -64,7 +64,7 @@ pub trait CallState: Send + Sync {
     ) -> Answer<'a, ()>;
 
     /// Notes that a user connected so long ago, in place of another device if that is known; returns
-    /// what the device has to be told.
+    /// what the device finds.
     fn back<'a>(
         &'a self,
         app: &'a AppId,
@@ -72,7 +72,7 @@ pub trait CallState: Send + Sync {
         device: DeviceId,
         replaces: Option<DeviceId>,
         age: Duration,
-    ) -> Answer<'a, Vec<Notice>>;
+    ) -> Answer<'a, Found>;
 
     /// Decides whether a signal may pass; parks it if it may later.
     fn signal<'a>(

@@ -16,7 +16,26 @@ pub struct Heard {
     pub is_connected: bool,
 }
 
+/// What a device finds that came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What it has to be told.
+    pub notices: Vec<Notice>,
+    /// The call that it is in, in place of another device or of itself.
+    pub goes_on: Option<Heard>,
+}
+
 impl Call {
+    /// Returns what a device hears of the call that is in it; `None` when it is over.
+    #[must_use]
+    pub fn as_heard(&self) -> Option<Heard> {
+        self.is_live().then_some(Heard {
+            call: self.id,
+            version: self.version,
+            is_connected: self.phase == Phase::Connected,
+        })
+    }
+
     /// Returns what follows when `device`, of `side`, asks about what it `heard`: mostly it has
     /// missed nothing. A caller who waits has its callee told once more that it rings.
     #[must_use]

@@ -15,7 +15,7 @@ mod transition;
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{ChatError, ConversationId, Timestamp, UserId};
-pub use heard::Heard;
+pub use heard::{Found, Heard};
 pub use notice::{Notice, Recipient, Tell};
 pub use signal::{Handed, Parked, Route, Signal, SignalKind};
 pub use summary::Summary;

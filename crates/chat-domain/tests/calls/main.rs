@@ -150,7 +150,8 @@ fn take(world: &World, step: Step) -> (World, Told) {
             let device = device(who, n);
             told.notices = next
                 .board
-                .back(&user(who), device, None, Duration::ZERO, now, log);
+                .back(&user(who), device, None, Duration::ZERO, now, log)
+                .notices;
         }
         Step::Signal(who, n, kind) => {
             let signal = Signal::new(kind, &world.n_signals.to_string()).unwrap();

@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use chat_domain::{
     ChatError, Timestamp,
     call::{
-        CallId, CallRules, Change, Outcome, Party, Phase, Recipient, Ringing, Route, Side, Signal,
-        SignalKind, Switchboard, Tell,
+        CallId, CallRules, Change, Found, Heard, Outcome, Party, Phase, Recipient, Ringing, Route,
+        Side, Signal, SignalKind, Switchboard, Tell,
     },
 };
 use uuid::Uuid;
@@ -86,9 +86,9 @@ fn who_was_away_is_told_once_what_was_missed() {
         log,
     );
 
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].tell, Tell::Accepted);
-    assert_eq!(told[0].to, Recipient::Device(user(0), device(0, 1)));
+    assert_eq!(told.notices.len(), 1);
+    assert_eq!(told.notices[0].tell, Tell::Accepted);
+    assert_eq!(told.notices[0].to, Recipient::Device(user(0), device(0, 1)));
     let again = board.back(
         &user(0),
         device(0, 0),
@@ -97,7 +97,7 @@ fn who_was_away_is_told_once_what_was_missed() {
         Timestamp(0),
         log,
     );
-    assert_eq!(again, []);
+    assert_eq!(again, Found::default());
 }
 
 #[test]
@@ -116,18 +116,20 @@ fn who_was_lost_is_told_what_was_said_into_the_void() {
         log,
     );
 
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].tell, Tell::Accepted);
+    assert_eq!(told.notices.len(), 1);
+    assert_eq!(told.notices[0].tell, Tell::Accepted);
     board.gone(&user(0), device(0, 1), Duration::ZERO, Timestamp(2), log);
     assert_eq!(
-        board.back(
-            &user(0),
-            device(0, 0),
-            None,
-            Duration::ZERO,
-            Timestamp(2),
-            log
-        ),
+        board
+            .back(
+                &user(0),
+                device(0, 0),
+                None,
+                Duration::ZERO,
+                Timestamp(2),
+                log
+            )
+            .notices,
         []
     );
 }
@@ -140,8 +142,14 @@ fn a_recovered_session_takes_the_place_of_the_one_it_continues() {
 
     let told = board.back(&user(0), new, Some(old), Duration::ZERO, Timestamp(1), log);
 
-    assert_eq!(told, []);
     let call = board.call_of(&user(0)).unwrap();
+    let goes_on = Some(Heard {
+        call: call.id,
+        version: 1,
+        is_connected: false,
+    });
+    let notices = vec![];
+    assert_eq!(told, Found { notices, goes_on });
     assert_eq!(call.caller.device, Some(new));
     board.gone(&user(0), old, Duration::ZERO, Timestamp(1), log);
     assert_eq!(board.call_of(&user(0)).unwrap().caller.gone_since, None);

@@ -155,6 +155,7 @@ pub(super) async fn back(
             .iter()
             .map(|call| (&Summary::from(call)).into())
             .collect(),
+        goes_on: arrival.goes_on.as_ref().map(Into::into),
     })
 }
 

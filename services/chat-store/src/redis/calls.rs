@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use chat_domain::{
     AppId, ChatError, Timestamp, UserId,
     call::{
-        Call, CallId, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Parked, Party,
-        Recipient, Ringing, Route, Side, Signal, SignalKind, Tell, Transition,
+        Call, CallId, CallRules, DeviceId, Found, GatewayId, Handed, Initiate, Notice, Parked,
+        Party, Recipient, Ringing, Route, Side, Signal, SignalKind, Tell, Transition,
     },
 };
 use uuid::Uuid;
@@ -171,7 +171,7 @@ impl RedisState {
         device: DeviceId,
         replaces: Option<DeviceId>,
         age: Duration,
-    ) -> Result<Vec<Notice>, ChatError> {
+    ) -> Result<Found, ChatError> {
         const FUNCTION: &str = "calls_back";
         let request = Request::new(FUNCTION, &self.keys_of(app, [user.as_str(); 2]))
             .arg(user.as_str())
@@ -180,15 +180,15 @@ impl RedisState {
             .text(&GATEWAY_LEASE.as_millis())
             .text(&age.as_millis());
         let reply = self.decide(app, request).await?;
-        let (call, tell) = match words(&reply)[..] {
-            ["nothing"] => return Ok(Vec::new()),
-            ["rings", _, json] => (read(FUNCTION, json)?, Some(Tell::Incoming)),
+        let (call, tell, goes_on) = match words(&reply)[..] {
+            ["nothing"] => return Ok(Found::default()),
+            ["rings", _, json] => (read(FUNCTION, json)?, Some(Tell::Incoming), None),
             ["taken", since, json] => {
                 let call = read(FUNCTION, json)?;
                 let since = Timestamp(number(FUNCTION, since)?);
                 let side = call.side_of(user).ok_or_else(|| unexpected(FUNCTION))?;
-                let tell = call.missed(side, since);
-                (call, tell)
+                let (tell, goes_on) = (call.missed(side, since), call.as_heard());
+                (call, tell, goes_on)
             }
             _ => return Err(unexpected(FUNCTION)),
         };
@@ -198,7 +198,10 @@ impl RedisState {
             to: Recipient::Device(user.clone(), device),
             tell,
         });
-        Ok(notice.into_iter().collect())
+        Ok(Found {
+            notices: notice.into_iter().collect(),
+            goes_on,
+        })
     }
 
     async fn signal(
@@ -432,7 +435,7 @@ impl CallState for RedisState {
         device: DeviceId,
         replaces: Option<DeviceId>,
         age: Duration,
-    ) -> Answer<'a, Vec<Notice>> {
+    ) -> Answer<'a, Found> {
         Box::pin(self.back(app, user, device, replaces, age))
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chat_domain::{
     ErrorKind,
-    call::{Call, CallId, Change, Initiate, Outcome, Phase, Ringing, Route, SignalKind, Tell},
+    call::{
+        Call, CallId, Change, Found, Initiate, Outcome, Phase, Ringing, Route, SignalKind, Tell,
+    },
 };
 use chat_store::{
     app::calls::sweep,
@@ -212,7 +214,7 @@ async fn a_device_that_nobody_announces_again_is_gone() {
     let sibling = calls
         .back(&app(), &user(1), device(1, 1), None, Duration::ZERO)
         .await;
-    assert_eq!(sibling.unwrap(), []);
+    assert_eq!(sibling.unwrap(), Found::default());
     calls
         .back(
             &app(),

@@ -164,7 +164,11 @@ async fn who_comes_back_in_time_keeps_the_call(subject: &impl Subject) {
     subject.pass(RULES.grace);
     state.expire(&app(), 10).await.unwrap();
 
-    let tells: Vec<Tell> = told.iter().map(|notice: &Notice| notice.tell).collect();
+    let tells: Vec<Tell> = told
+        .notices
+        .iter()
+        .map(|notice: &Notice| notice.tell)
+        .collect();
     assert_eq!(tells, [Tell::Accepted]);
     let call = state.find(&app(), call_id(1)).await.unwrap().unwrap();
     assert_eq!(call.phase, Phase::Connected);
@@ -195,7 +199,11 @@ async fn the_devices_of_a_silent_gateway_are_gone(subject: &impl Subject) {
         .back(&app(), &user(0), device(0, 1), None, Duration::ZERO)
         .await
         .unwrap();
-    let tells: Vec<Tell> = told.iter().map(|notice: &Notice| notice.tell).collect();
+    let tells: Vec<Tell> = told
+        .notices
+        .iter()
+        .map(|notice: &Notice| notice.tell)
+        .collect();
     assert_eq!(tells, [Tell::Accepted]);
 }
 

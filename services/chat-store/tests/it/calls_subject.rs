@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use chat_domain::{
     AppId, ChatError, ConversationId, Timestamp, UserId,
     call::{
-        Call, CallId, CallKind, CallRules, DeviceId, GatewayId, Handed, Initiate, Notice, Party,
+        Call, CallId, CallKind, CallRules, DeviceId, Found, GatewayId, Handed, Initiate, Party,
         Ringing, Route, Side, Signal, SignalKind, Switchboard, Transition,
     },
 };
@@ -166,7 +166,7 @@ impl CallState for MemoryCalls {
         device: DeviceId,
         replaces: Option<DeviceId>,
         age: Duration,
-    ) -> Answer<'a, Vec<Notice>> {
+    ) -> Answer<'a, Found> {
         self.act(|board, now, log| Ok(board.back(user, device, replaces, age, now, log)))
     }
 

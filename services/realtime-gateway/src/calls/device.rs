@@ -16,7 +16,7 @@ const NEW: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub struct Device {
     /// Made when it is needed: most devices hear of no call.
-    fence: Option<Box<Fence>>,
+    calls: Option<Box<CallsHere>>,
     /// When it came, in milliseconds since any fixed moment.
     came_ms: u64,
     /// What it asked of calls so far.
@@ -27,7 +27,12 @@ pub struct Device {
     is_unsure: bool,
     /// The stores know of it.
     is_known: bool,
-    /// When it asks what became of its calls, in the milliseconds of `came_ms`.
+}
+
+#[derive(Debug, Default)]
+struct CallsHere {
+    fence: Fence,
+    /// When the device asks what became of them, in the milliseconds of `came_ms`.
     check_at_ms: Option<u64>,
 }
 
@@ -43,34 +48,38 @@ pub enum Farewell {
 impl Device {
     /// Returns what it hears.
     pub fn fence(&mut self) -> &mut Fence {
-        self.fence.get_or_insert_default()
+        &mut self.calls.get_or_insert_default().fence
     }
 
     /// Tells whether a call rings here, or is being made from here.
     #[must_use]
     pub fn is_ringing(&self) -> bool {
-        self.fence.as_ref().is_some_and(|fence| fence.is_ringing())
+        let calls = self.calls.as_ref();
+        calls.is_some_and(|calls| calls.fence.is_ringing())
     }
 
     /// Plans when the device asks what became of the calls that go on here. Returns how long that is
     /// from now; `None` when there are none, or it asks before that anyway.
     #[must_use]
     pub fn plan_check(&mut self, now_ms: u64) -> Option<Pace> {
-        let pace = Pace::of(&self.fence.as_ref()?.going_on())?;
+        let calls = self.calls.as_mut()?;
+        let pace = Pace::of(&calls.fence.going_on())?;
         let at_ms = now_ms + pace.millis();
-        if self.check_at_ms.is_some_and(|planned| planned <= at_ms) {
+        if calls.check_at_ms.is_some_and(|planned| planned <= at_ms) {
             return None;
         }
-        self.check_at_ms = Some(at_ms);
+        calls.check_at_ms = Some(at_ms);
         Some(pace)
     }
 
     /// Returns the calls that the device asks about now, if that was planned.
     #[must_use]
     pub fn begin_check(&mut self, now_ms: u64) -> Vec<Heard> {
-        let planned = self.check_at_ms.take_if(|at_ms| *at_ms <= now_ms);
-        let fence = self.fence.as_ref().filter(|_| planned.is_some());
-        fence.map_or_else(Vec::new, |fence| fence.going_on())
+        let Some(calls) = self.calls.as_mut() else {
+            return Vec::new();
+        };
+        let planned = calls.check_at_ms.take_if(|at_ms| *at_ms <= now_ms);
+        planned.map_or_else(Vec::new, |_| calls.fence.going_on())
     }
 
     /// Notes that the device came at `now_ms`.

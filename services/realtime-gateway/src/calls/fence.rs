@@ -81,6 +81,20 @@ impl Fence {
         known.goes_on = known.gate != Gate::Over;
     }
 
+    /// Notes that the device is in a call in place of another: of what it did not hear itself, it
+    /// hears from here on.
+    pub fn take_over(&mut self, heard: &Heard) {
+        if self.calls.iter().any(|known| known.call == heard.call) {
+            return;
+        }
+        let known = self.enter(heard.call);
+        known.goes_on = true;
+        known.next = None;
+        if heard.is_connected {
+            known.gate = Gate::Open;
+        }
+    }
+
     /// Notes that the device ended a call itself, of which it is told no more.
     pub fn leave(&mut self, call: CallId) {
         let known = self.enter(call);
@@ -135,7 +149,7 @@ impl Fence {
     pub fn signals(&mut self, call: CallId, first: u64, frames: Vec<Frame>) -> Passed {
         let takes_over = !self.acts;
         let known = self.enter(call);
-        if takes_over && known.gate == Gate::Closed {
+        if takes_over && known.gate == Gate::Closed && !known.waits_unheard() {
             known.gate = Gate::Open;
             known.goes_on = true;
         }
@@ -163,7 +177,7 @@ impl Fence {
         let Some(known) = self.calls.iter_mut().find(|known| known.call == call) else {
             return Vec::new();
         };
-        if known.gate == Gate::Closed && known.told == 0 {
+        if known.gate == Gate::Closed && known.told == 0 && !known.waits_unheard() {
             known.gate = Gate::Open;
             known.goes_on = true;
         }
@@ -210,6 +224,12 @@ impl Fence {
 }
 
 impl Known {
+    /// Tells whether the device knows of the call, by an answer or in place of another, and is still
+    /// to be told that it is connected.
+    const fn waits_unheard(&self) -> bool {
+        self.goes_on && self.told == 0
+    }
+
     /// Tells whether the last that was told is that the call is over.
     const fn has_ended(&self) -> bool {
         const ENDS: u16 = 1 << Tell::AnsweredElsewhere as u16

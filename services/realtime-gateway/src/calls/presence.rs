@@ -231,6 +231,11 @@ impl Calls {
                 }
             }
         }
+        if let Some(heard) = &arrival.goes_on {
+            let mut device = socket.session().device().lock();
+            device.fence().take_over(heard);
+            self.plan_check(socket, &mut device);
+        }
     }
 
     fn part(&self, socket: &ChatSocket, farewell: Option<Farewell>) {

@@ -28,6 +28,8 @@ pub struct Arrival {
     pub notices: Vec<(Notice, Summary)>,
     /// Missed calls, oldest first, which nobody else is told of.
     pub missed: Vec<Summary>,
+    /// The call that the device is in, in place of another or of itself.
+    pub goes_on: Option<Heard>,
 }
 
 impl Store {
@@ -167,6 +169,7 @@ impl Store {
         Ok(Arrival {
             notices: notices.collect::<Result<_, WireError>>()?,
             missed: missed.collect::<Result<_, WireError>>()?,
+            goes_on: reply.goes_on.map(TryFrom::try_from).transpose()?,
         })
     }
 

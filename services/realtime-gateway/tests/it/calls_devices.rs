@@ -267,6 +267,26 @@ async fn a_caller_who_waits_is_told_late_that_it_was_accepted_and_by_then_hears_
 }
 
 #[tokio::test]
+async fn a_caller_who_came_back_is_told_late_what_was_lost() {
+    let world = World::new().await;
+    let (one, two) = (world.gateway().await, world.gateway().await);
+    let mut caller = world.connect_consultant(&one).await;
+    let mut callee = world.connect_patient(&one).await;
+    let call = ring(&world, &mut caller, &mut callee).await;
+    drop(caller);
+    eventually(|| world.store.is_gone(&world.patient, Side::Caller)).await;
+    let mut caller = world.connect_consultant(&two).await;
+    eventually(|| !world.store.is_gone(&world.patient, Side::Caller)).await;
+
+    world.store.calls.fates.lock().extend([Fate::Lose; 2]);
+    callee.emit("call:reject", &to(&world.consultant)).await;
+
+    let rejected = caller.expect("call:rejected").await;
+    assert_eq!(call_id(&rejected), call);
+    callee.expect_silence().await;
+}
+
+#[tokio::test]
 async fn a_callee_of_whom_nobody_heard_that_it_rings_rings_later() {
     let world = World::new().await;
     let gateway = world.gateway().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Switchboard;
 use crate::{
     Timestamp, UserId,
-    call::{DeviceId, Notice, Phase, Recipient, Side, Tell, Transition},
+    call::{DeviceId, Found, Notice, Phase, Recipient, Side, Tell, Transition},
 };
 
 impl Switchboard {
@@ -61,7 +61,7 @@ impl Switchboard {
         }
     }
 
-    /// Notes that a user connected, `age` ago, and returns what the device has to be told: one that
+    /// Notes that a user connected, `age` ago, and returns what the device finds: one that
     /// came since the call began with another device of the user takes that one's place if it is
     /// empty, one that is known to replace the device in it does so anyway, and one that is being
     /// called rings.
@@ -73,21 +73,22 @@ impl Switchboard {
         age: Duration,
         now: Timestamp,
         log: &mut Vec<Transition>,
-    ) -> Vec<Notice> {
+    ) -> Found {
         self.settle(user, now, log);
         let Some((call, side)) = self.latest_mut(user) else {
-            return Vec::new();
+            return Found::default();
         };
         let came_later = call.came_later(side, age, now.after(Self::UNDER_WAY));
         let leg = call.leg_mut(side);
         let is_empty = came_later && leg.gone_since.is_some();
         let replaced = leg.device.filter(|was| is_empty || replaces == Some(*was));
-        let mut tell = None;
+        let (mut tell, mut goes_on) = (None, None);
         if let Some(was) = replaced {
             leg.gone_since = None;
             let since = leg.heard_until.take().unwrap_or(Timestamp(i64::MIN));
             leg.device = Some(device);
             tell = call.missed(side, since);
+            goes_on = call.as_heard();
             let moved = self.parked.remove(&(user.clone(), was));
             if let Some(moved) = moved {
                 self.parked.insert((user.clone(), device), moved);
@@ -96,15 +97,17 @@ impl Switchboard {
             tell = Some(Tell::Incoming);
         }
         let Some(call) = self.latest_of(user) else {
-            return Vec::new();
+            return Found::default();
         };
-        tell.map(|tell| Notice {
+        let notice = tell.map(|tell| Notice {
             call: call.id,
             version: call.version,
             to: Recipient::Device(user.clone(), device),
             tell,
-        })
-        .into_iter()
-        .collect()
+        });
+        Found {
+            notices: notice.into_iter().collect(),
+            goes_on,
+        }
     }
 }

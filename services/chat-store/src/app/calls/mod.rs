@@ -40,6 +40,8 @@ const MAX_MISSED: u32 = 50;
 pub struct Arrival {
     /// What happens or happened while the user was away, and the call it is about.
     pub notices: Vec<(Notice, Call)>,
+    /// The call that the device is in, in place of another or of itself.
+    pub goes_on: Option<Heard>,
     /// The calls that the user missed and hears of for the first time, oldest first.
     pub missed: Vec<Call>,
 }
@@ -260,13 +262,15 @@ impl Calls {
     ) -> Result<Arrival, ChatError> {
         let Member { app, user, .. } = member;
         let mut notices = Vec::new();
-        for notice in self.state.back(app, user, device, replaces, age).await? {
+        let found = self.state.back(app, user, device, replaces, age).await?;
+        for notice in found.notices {
             if let Some(call) = self.state.find(app, notice.call).await? {
                 notices.push((notice, call));
             }
         }
         Ok(Arrival {
             notices,
+            goes_on: found.goes_on,
             missed: self.history.claim_missed(app, user, MAX_MISSED).await?,
         })
     }

@@ -252,6 +252,37 @@ fn who_takes_over_or_is_answered_is_in_the_call() {
 }
 
 #[test]
+fn who_comes_in_place_of_another_is_in_its_call() {
+    let heard = |is_connected| Heard {
+        call: CALL,
+        version: 5,
+        is_connected,
+    };
+    let mut fence = acting();
+    fence.take_over(&heard(true));
+    assert_eq!(going_on(&fence), [(CALL, 0, true)]);
+    let passed = fence.signals(CALL, 7, frames(&["g"]));
+    assert_eq!(passed.frames, frames(&["g"]));
+    assert!(fence.tell(CALL, 5, Tell::Connected).is_some());
+
+    let mut fence = Fence::default();
+    fence.take_over(&heard(false));
+    assert_eq!(going_on(&fence), [(CALL, 0, false)]);
+    assert_eq!(fence.signals(CALL, 1, frames(&["a"])).frames, []);
+    assert_eq!(fence.release(CALL), []);
+    assert_eq!(fence.tell(CALL, 6, Tell::Accepted), Some(frames(&["a"])));
+
+    let mut fence = Fence::default();
+    assert!(fence.tell(CALL, 6, Tell::Ended).is_some());
+    fence.take_over(&heard(true));
+    assert_eq!(
+        going_on(&fence),
+        [],
+        "it heard more than the store when it said so"
+    );
+}
+
+#[test]
 fn who_ends_a_call_hears_no_more_of_it() {
     let mut fence = connected();
     let _held = fence.signals(CALL, 2, frames(&["b"]));

@@ -119,6 +119,7 @@ impl FakeStore {
         answer
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn decide(
         &self,
         rpc: Rpc,
@@ -193,12 +194,13 @@ impl FakeStore {
                 let device = DeviceId::from_wire(&request.device)?;
                 let replaces = request.replaces.map(|id| DeviceId::from_wire(&id));
                 let age = Duration::from_millis(request.age_ms);
-                let notices = board.back(&user, device, replaces.transpose()?, age, now, log);
+                let found = board.back(&user, device, replaces.transpose()?, age, now, log);
                 let with_call =
                     |notice: &Notice| (notice, &summary(board.call(notice.call))).into();
                 encode(&v1::DeviceBackReply {
-                    notices: notices.iter().map(with_call).collect(),
+                    notices: found.notices.iter().map(with_call).collect(),
                     missed: self.claim(&user),
+                    goes_on: found.goes_on.as_ref().map(Into::into),
                 })
             }
             Rpc::CheckCalls => {
