@@ -14,6 +14,7 @@ mod convert;
 mod convert_calls;
 mod convert_presence;
 mod convert_revocations;
+mod convert_signals;
 mod inbound;
 pub mod subject;
 

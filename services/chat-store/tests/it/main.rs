@@ -6,6 +6,7 @@ mod append;
 mod attachments;
 mod attachments_bucket;
 mod audit;
+mod audit_chain;
 mod calls_asked;
 mod calls_check;
 mod calls_log;

@@ -31,13 +31,15 @@ pub enum Pace {
 
 impl Pace {
     /// Returns how often a device asks to whom these calls go on; `None` if there are none.
-    pub(super) fn of(calls: &[Heard]) -> Option<Self> {
-        let is_connected = |heard: &Heard| heard.is_connected;
-        match calls {
-            [] => None,
-            calls if calls.iter().all(is_connected) => Some(Self::Connected),
-            _ => Some(Self::Ringing),
-        }
+    pub(super) fn of(calls: impl Iterator<Item = Heard>) -> Option<Self> {
+        let are_connected = calls
+            .map(|heard| heard.is_connected)
+            .reduce(|one, other| one && other)?;
+        Some(if are_connected {
+            Self::Connected
+        } else {
+            Self::Ringing
+        })
     }
 
     const fn delay(self) -> Duration {

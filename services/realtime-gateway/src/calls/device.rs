@@ -63,9 +63,11 @@ impl Device {
     #[must_use]
     pub fn plan_check(&mut self, now_ms: u64) -> Option<Pace> {
         let calls = self.calls.as_mut()?;
-        let pace = Pace::of(&calls.fence.going_on())?;
+        let pace = Pace::of(calls.fence.going_on())?;
         let at_ms = now_ms + pace.millis();
-        if calls.check_at_ms.is_some_and(|planned| planned <= at_ms) {
+        // What was planned for a time that is over found no room to wait.
+        let is_planned = |planned| (now_ms..=at_ms).contains(&planned);
+        if calls.check_at_ms.is_some_and(is_planned) {
             return None;
         }
         calls.check_at_ms = Some(at_ms);
@@ -79,7 +81,7 @@ impl Device {
             return Vec::new();
         };
         let planned = calls.check_at_ms.take_if(|at_ms| *at_ms <= now_ms);
-        planned.map_or_else(Vec::new, |_| calls.fence.going_on())
+        planned.map_or_else(Vec::new, |_| calls.fence.going_on().collect())
     }
 
     /// Notes that the device came at `now_ms`.
@@ -216,10 +218,11 @@ mod tests {
         let other = CallId(uuid::Uuid::max());
         let _signals = device.fence().tell(other, 1, Tell::Incoming);
         assert_eq!(device.plan_check(6_000), Some(Pace::Ringing), "sooner");
+        assert_eq!(device.plan_check(11_001), Some(Pace::Ringing), "no room");
         device.fence().leave(CALL);
         device.fence().leave(other);
-        assert_eq!(device.begin_check(11_000), []);
-        assert_eq!(device.plan_check(11_000), None);
+        assert_eq!(device.begin_check(16_001), []);
+        assert_eq!(device.plan_check(16_001), None);
     }
 
     #[test]

@@ -105,15 +105,13 @@ impl Fence {
     }
 
     /// Returns the calls that the device believes to go on.
-    #[must_use]
-    pub fn going_on(&self) -> Vec<Heard> {
+    pub fn going_on(&self) -> impl Iterator<Item = Heard> {
         let going_on = self.calls.iter().filter(|known| known.goes_on);
-        let heard = going_on.map(|known| Heard {
+        going_on.map(|known| Heard {
             call: known.call,
             version: known.version,
             is_connected: known.gate == Gate::Open,
-        });
-        heard.collect()
+        })
     }
 
     /// Takes something to tell. `None` when it is out of date or was told before; else it is to be

@@ -210,7 +210,7 @@ fn it_is_bounded() {
 /// The calls that go on, and whether they are connected.
 fn going_on(fence: &Fence) -> Vec<(CallId, u32, bool)> {
     let of = |heard: Heard| (heard.call, heard.version, heard.is_connected);
-    fence.going_on().into_iter().map(of).collect()
+    fence.going_on().map(of).collect()
 }
 
 #[test]
