@@ -17,7 +17,10 @@ mod report;
 mod rolling;
 mod yardstick;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use load_kit::{client, endpoints, users};
@@ -116,7 +119,10 @@ async fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let wants = |part| args.only.is_none_or(|only| only == part);
     if wants(Part::Latency) {
         report.progress("latency at a fixed rate");
-        latency::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;
+        // The run's own folder, where its Postgres writes.
+        let disk = args.endpoints.parent().unwrap_or(Path::new("."));
+        let (rate, seconds) = (args.rate, args.seconds);
+        latency::measure(&mut report, &endpoints, &pairs, rate, seconds, disk).await?;
     }
     if wants(Part::Abuse) {
         abuse::measure(&mut report, &endpoints, &pairs, args.rate, args.seconds).await?;

@@ -6,13 +6,15 @@
 )]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    fs::File,
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
+use hdrhistogram::Histogram;
 use serde::Deserialize;
 use tokio::{
     io::AsyncReadExt as _,
@@ -44,6 +46,27 @@ pub(crate) fn append_function(
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).context("the append yardstick printed no JSON")
+}
+
+/// Measures what the disk takes to keep what Postgres writes for one commit, in microseconds.
+pub(crate) fn sync(folder: &Path) -> anyhow::Result<Histogram<u64>> {
+    const PAGE: usize = 8_192;
+    const N_PAGES: usize = 128;
+    let path = folder.join("sync-yardstick");
+    let mut file = File::create(&path)?;
+    file.write_all(&vec![0; PAGE * N_PAGES])?;
+    file.sync_all()?;
+
+    let mut taken = Histogram::new(3)?;
+    for n in 0..4 * N_PAGES {
+        file.seek(SeekFrom::Start((n % N_PAGES * PAGE).try_into()?))?;
+        let started = Instant::now();
+        file.write_all(&[1; PAGE])?;
+        file.sync_data()?;
+        taken.record(started.elapsed().as_micros().try_into()?)?;
+    }
+    std::fs::remove_file(path)?;
+    Ok(taken)
 }
 
 /// Accepts connections on a port that it prints, one waiting task each, until it is killed.
