@@ -206,7 +206,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Secret,
 
-    /// Most connections of this replica.
+    /// Most connections of this replica, those that append among them.
     #[arg(long, env = "STORE_DATABASE_CONNECTIONS", default_value_t = 20)]
     pub database_connections: u32,
 }
@@ -219,13 +219,13 @@ pub struct AppendArgs {
     pub append_batch: usize,
 
     /// Milliseconds between two transactions that are not full: the later one waits for company.
-    #[arg(long, env = "STORE_APPEND_LINGER_MS", default_value_t = 2)]
+    #[arg(long, env = "STORE_APPEND_LINGER_MS", default_value_t = 1)]
     pub append_linger_ms: u64,
 
-    /// Most append transactions at a time. Few make large batches, which cost less and keep latency
-    /// even; a database of many processors takes more.
+    /// Most append transactions at a time, each on a connection that does nothing else. Few make large
+    /// batches, which cost less and keep latency even; a database of many processors takes more.
     #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 2)]
-    pub append_in_flight: usize,
+    pub append_in_flight: u16,
 
     /// Most messages waiting or in flight; past it, senders are told to come back.
     #[arg(long, env = "STORE_APPEND_QUEUE", default_value_t = 8_192)]

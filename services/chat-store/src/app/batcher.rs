@@ -35,7 +35,7 @@ impl Default for BatchLimits {
     fn default() -> Self {
         Self {
             messages: 256,
-            linger: Duration::from_millis(2),
+            linger: Duration::from_millis(1),
             in_flight: 2,
             queue: 8_192,
         }
