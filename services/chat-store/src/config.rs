@@ -224,7 +224,7 @@ pub struct AppendArgs {
 
     /// Most append transactions at a time, each on a connection that does nothing else. Few make large
     /// batches, which cost less and keep latency even; a database of many processors takes more.
-    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 2)]
+    #[arg(long, env = "STORE_APPEND_IN_FLIGHT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub append_in_flight: u16,
 
     /// Most messages waiting or in flight; past it, senders are told to come back.
