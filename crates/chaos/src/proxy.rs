@@ -45,7 +45,7 @@ pub struct Trouble {
     pub throttle: u64,
     /// Of a hundred events from NATS, how many come after a later one, and of the others how many twice.
     pub disorder: u64,
-    /// Of a hundred events from NATS about conversations, how many are lost.
+    /// Of a hundred events from NATS about conversations and calls, how many are lost.
     pub loss: u64,
     /// Raised to reset the connections there are, once.
     pub resets: u64,

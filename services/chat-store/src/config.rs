@@ -206,7 +206,8 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Secret,
 
-    /// Most connections of this replica, those that append among them.
+    /// Most connections of this replica, those that append among them; there is one beside those in
+    /// any case.
     #[arg(long, env = "STORE_DATABASE_CONNECTIONS", default_value_t = 20)]
     pub database_connections: u32,
 }

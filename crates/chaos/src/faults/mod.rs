@@ -89,7 +89,7 @@ kinds! {
     "F7" Services "store and NATS cut off" => links::store_nats,
     "F7" Services "store and Redis cut off" => links::store_redis,
     "F7" Services "store and Postgres cut off" => links::store_postgres,
-    "F9" Services "messages lost without a word" => links::lose,
+    "F9" Services "events lost without a word" => links::lose,
     "F15" Services "events twice and out of order" => links::disorder,
     "F16" Services "a gateway's clock jumps by two hours" => clocks::gateway,
     "F16" Services "a store's clock jumps by two hours" => clocks::store,

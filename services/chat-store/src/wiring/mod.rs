@@ -257,8 +257,8 @@ async fn prepare(config: &Config, health: &DependencyHealth) -> anyhow::Result<P
 }
 
 /// The connections that append and do nothing else. No question of somebody who reads is in the way of
-/// those who send; and a process of Postgres that does one thing has what it needs at hand, which
-/// takes a fifth off the time of a transaction.
+/// those who send; and a process of Postgres that does one thing has what it needs at hand: what was
+/// sent arrives sooner (README, figures).
 async fn writer(config: &Config, health: &DependencyHealth) -> anyhow::Result<Pg> {
     let url = &config.database.database_url;
     let connections = config.append.append_in_flight.into();

@@ -58,7 +58,7 @@ pub struct Calls {
 impl Calls {
     /// The longest reason that is kept, in characters.
     pub const MAX_REASON: usize = 200;
-    /// The most calls that a device may ask about at once.
+    /// The most calls that a device may ask about at once: as many as its gateway remembers.
     pub const MAX_HEARD: usize = 8;
 
     /// Puts the use cases on their ports.
